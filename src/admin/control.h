@@ -1,0 +1,34 @@
+/* The daemon's control socket: STATE_DIR/syncline.sock, a UNIX stream socket that only its owner may use.
+ *
+ * A client sends one line and reads to the end of the stream:
+ *   status          -> one JSON document (docs/status.md)
+ *   wake            -> ok; the daemon looks at its paused-N files and its stopped links again at once
+ *   stop            -> ok; the daemon ends
+ * Pausing is a file, so that it outlives the daemon: while STATE_DIR/paused-2 exists, the link from node 2 stays down.
+ */
+#ifndef SYNCLINE_ADMIN_CONTROL_H
+#define SYNCLINE_ADMIN_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Client side. ERR_DISCONNECTED when no daemon listens. Appends the answer to *ret. */
+enum err_code control_call(const char *state_dir, const char *command, int timeout_ms, struct buf *ret, struct err *err)
+    ERR_MUST_CHECK;
+
+enum err_code control_pause(const char *state_dir, uint32_t peer, struct err *err) ERR_MUST_CHECK;
+enum err_code control_resume(const char *state_dir, uint32_t peer, struct err *err) ERR_MUST_CHECK;
+bool control_is_paused(const char *state_dir, uint32_t peer);
+
+/* Server side: one thread of its own, owned by the control server. `answer` is called on that thread and appends to
+ * *ret; it must be thread-safe. */
+struct control_server;
+typedef void control_answer(void *context, const char *command, struct buf *ret);
+enum err_code control_server_start(const char *state_dir, control_answer *answer, void *context,
+                                   struct control_server **ret_server, struct err *err) ERR_MUST_CHECK;
+void control_server_stop(struct control_server *server); /* accepts NULL; frees it */
+
+#endif

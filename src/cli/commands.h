@@ -1,0 +1,25 @@
+/* The commands of the program, one file each. */
+#ifndef SYNCLINE_CLI_COMMANDS_H
+#define SYNCLINE_CLI_COMMANDS_H
+
+int command_run(int argc, char **argv);
+int command_status(int argc, char **argv);
+int command_pause(int argc, char **argv);
+int command_resume(int argc, char **argv);
+int command_lab(int argc, char **argv);
+int command_demo(int argc, char **argv);
+int command_net_holder(int argc, char **argv);
+
+int command_lab_up(int argc, char **argv);
+int command_lab_cut(int argc, char **argv);
+int command_lab_heal(int argc, char **argv);
+int command_lab_unplug(int argc, char **argv);
+int command_lab_plug(int argc, char **argv);
+int command_lab_kill(int argc, char **argv);
+int command_lab_start(int argc, char **argv);
+int command_lab_wait(int argc, char **argv);
+int command_lab_sql(int argc, char **argv);
+int command_lab_status(int argc, char **argv);
+int command_lab_down(int argc, char **argv);
+
+#endif

@@ -1,0 +1,34 @@
+/* What a daemon says of itself (docs/status.md), as plain data, and as text for people. */
+#ifndef SYNCLINE_CLI_NODE_STATUS_H
+#define SYNCLINE_CLI_NODE_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "node/settings.h"
+
+struct link_status {
+	uint32_t peer;
+	bool paused;
+	char *where, *state, *why, *position;           /* "" where the document has null */
+	int64_t since_s, lag_transactions, lag_seconds; /* -1 where the document has null */
+};
+
+struct node_status {
+	uint32_t node;
+	char *server_state, *server_why, *server_vector;
+	size_t link_count;
+	struct link_status links[PEERS_MAX];
+};
+
+enum err_code node_status_parse(const char *json, struct node_status *ret_status, struct err *err) ERR_MUST_CHECK;
+void node_status_free(struct node_status *status);                                           /* accepts a zeroed one */
+const struct link_status *node_status_link(const struct node_status *status, uint32_t peer); /* NULL if there is none */
+/* Asks the daemon of state_dir. */
+enum err_code node_status_get(const char *state_dir, struct node_status *ret_status, struct err *err) ERR_MUST_CHECK;
+/* Lines of text, each ended. */
+void node_status_format(const struct node_status *status, struct buf *to);
+
+#endif

@@ -1,0 +1,283 @@
+#include "link/link.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/control.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "link/reader.h"
+#include "link/thread.h"
+
+enum {
+	TAKE_MS = 500,        /* how long to wait for an event before looking around */
+	CONNECT_MS_MIN = 100, /* back-off while connecting */
+	CONNECT_MS_MAX = 5000,
+	STOPPED_MS_MIN = 1000, /* back-off while stopped */
+	STOPPED_MS_MAX = 15000,
+	BEHIND_MS_MAX = 3000,           /* a live link that has not been at the end for so long is catching up */
+	EVENT_BYTES_KEPT = 1024 * 1024, /* memory kept after a large event */
+	LOOK_MS = 250,                  /* how often a running link looks at its pause file and publishes its progress */
+};
+
+struct link {
+	const struct settings *settings;
+	const struct settings_peer *peer;
+	struct state *state;
+	char *who;
+	struct reader *reader;
+	struct applier *applier;
+	pthread_t thread;
+	bool started;
+	struct buf event;
+	int64_t current_ms; /* when it last had everything the peer had */
+	int64_t looked_ms;
+
+	pthread_mutex_t lock; /* guards the view */
+	struct link_view view;
+};
+
+const char *link_state_name(enum link_state state)
+{
+	switch (state) {
+	case LINK_CONNECTING:
+		return "connecting";
+	case LINK_CATCHING_UP:
+		return "catching up";
+	case LINK_LIVE:
+		return "live";
+	case LINK_STOPPED:
+		return "stopped";
+	}
+	return "?";
+}
+
+static bool is_paused(const struct link *l)
+{
+	return control_is_paused(l->settings->state_dir, l->peer->node_id);
+}
+
+/* Enters a state and logs it once. why may be NULL. */
+static void enter(struct link *l, enum link_state state, const char *why)
+{
+	char text[sizeof l->view.why];
+	snprintf(text, sizeof text, "%s", why ? why : "");
+	pthread_mutex_lock(&l->lock);
+	bool changed = l->view.state != state || strcmp(l->view.why, text) != 0;
+	if (l->view.state != state)
+		l->view.since = clock_wall_s();
+	l->view.state = state;
+	snprintf(l->view.why, sizeof l->view.why, "%s", text);
+	pthread_mutex_unlock(&l->lock);
+	if (changed)
+		log_line(state == LINK_STOPPED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, l->who, "%s%s%s", link_state_name(state),
+		         text[0] ? ": " : "", text);
+}
+
+static enum link_state state_now(struct link *l)
+{
+	pthread_mutex_lock(&l->lock);
+	enum link_state state = l->view.state;
+	pthread_mutex_unlock(&l->lock);
+	return state;
+}
+
+/* How many transactions the peer has that are not here: by the seqs, domain by domain. */
+static uint64_t lag_of(const struct link *l, const struct vector *head, const struct vector *position)
+{
+	uint64_t lag = 0;
+	for (uint32_t i = 0; i < head->count; i++) {
+		uint64_t have = vector_seq(position, head->gtids[i].domain);
+		if (head->gtids[i].domain != l->settings->node_id && head->gtids[i].seq > have)
+			lag += head->gtids[i].seq - have;
+	}
+	return lag;
+}
+
+static void publish(struct link *l)
+{
+	const struct vector *position = applier_position(l->applier);
+	struct vector head;
+	bool known = reader_head(l->reader, &head);
+	bool at_end = applier_at_end(l->applier);
+	uint64_t lag = known && !at_end ? lag_of(l, &head, position) : 0;
+	int64_t age = clock_wall_s() - (int64_t)applier_time(l->applier);
+	pthread_mutex_lock(&l->lock);
+	l->view.position = *position;
+	l->view.counts = applier_counts(l->applier);
+	l->view.lag_known = known && reader_is_connected(l->reader);
+	l->view.lag_transactions = lag;
+	l->view.lag_seconds = lag > 0 && age > 0 ? age : 0;
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* Nothing is left to read for now, and all that was read is committed. */
+static void look_whether_live(struct link *l)
+{
+	struct vector head;
+	bool current = applier_at_end(l->applier) ||
+	               (reader_head(l->reader, &head) && lag_of(l, &head, applier_position(l->applier)) == 0);
+	if (current) {
+		l->current_ms = clock_monotonic_ms();
+		if (state_now(l) != LINK_LIVE && reader_is_connected(l->reader))
+			enter(l, LINK_LIVE, NULL);
+	}
+}
+
+/* Now and then, also in the thick of it. */
+static enum err_code look_around(struct link *l, struct err *err)
+{
+	int64_t now = clock_monotonic_ms();
+	if (now - l->looked_ms < LOOK_MS)
+		return ERR_OK;
+	l->looked_ms = now;
+	publish(l);
+	/* A link that stopped is stopped until it has got past what stopped it, that is, until it is live. */
+	enum link_state state = state_now(l);
+	if (reader_is_connected(l->reader) &&
+	    (state == LINK_CONNECTING || (state == LINK_LIVE && now - l->current_ms > BEHIND_MS_MAX)))
+		enter(l, LINK_CATCHING_UP, NULL);
+	if (state_is_stopping(l->state) || is_paused(l))
+		return err_set(err, ERR_CANCELLED, "paused");
+	return ERR_OK;
+}
+
+static enum err_code follow(struct link *l, struct err *err)
+{
+	struct queue *queue = reader_queue(l->reader);
+	for (;;) {
+		enum err_code code = ERR_OK;
+		enum queue_result result = queue_take(queue, &l->event, 0);
+		if (result == QUEUE_EMPTY) {
+			code = applier_idle(l->applier, err);
+			if (code == ERR_OK) {
+				look_whether_live(l);
+				result = queue_take(queue, &l->event, TAKE_MS);
+			}
+		}
+		if (code == ERR_OK && result == QUEUE_OK)
+			code = applier_event(l->applier, l->event.data, l->event.size, err);
+		if (l->event.capacity > EVENT_BYTES_KEPT)
+			buf_free(&l->event);
+		if (code == ERR_OK)
+			code = look_around(l, err);
+		if (code != ERR_OK)
+			return code;
+		if (result == QUEUE_CLOSED)
+			return ERR_OK; /* the reader knows why */
+	}
+}
+
+static enum err_code run_session(struct link *l, struct err *err)
+{
+	struct vector position;
+	enum err_code code = applier_start(l->applier, &position, err);
+	if (code == ERR_OK)
+		code = reader_start(l->reader, &position, err);
+	if (code != ERR_OK)
+		return code;
+	l->current_ms = clock_monotonic_ms();
+	code = follow(l, err);
+	reader_abort(l->reader);
+	enum err_code reader_code = reader_stop(l->reader, code == ERR_OK ? err : NULL);
+	applier_stop(l->applier);
+	publish(l);
+	return code == ERR_OK ? reader_code : code;
+}
+
+static void set_paused(struct link *l, bool paused)
+{
+	pthread_mutex_lock(&l->lock);
+	l->view.paused = paused;
+	pthread_mutex_unlock(&l->lock);
+}
+
+static void *link_main(void *context)
+{
+	struct link *l = context;
+	int64_t connect_ms = CONNECT_MS_MIN, stopped_ms = STOPPED_MS_MIN;
+	while (!state_is_stopping(l->state)) {
+		struct err err = {0};
+		bool paused = is_paused(l);
+		set_paused(l, paused);
+		if (paused) {
+			enter(l, LINK_CONNECTING, "paused; `syncline resume` lets it go on");
+			state_sleep(l->state, TAKE_MS);
+			continue;
+		}
+		uint64_t transactions = applier_counts(l->applier).transactions;
+		enum err_code code = run_session(l, &err);
+		bool progress = applier_counts(l->applier).transactions != transactions || state_now(l) == LINK_LIVE;
+		if (code == ERR_OK || code == ERR_CANCELLED || state_is_stopping(l->state))
+			continue;
+		connect_ms = progress ? CONNECT_MS_MIN : connect_ms * 2 < CONNECT_MS_MAX ? connect_ms * 2 : CONNECT_MS_MAX;
+		stopped_ms = progress ? STOPPED_MS_MIN : stopped_ms * 2 < STOPPED_MS_MAX ? stopped_ms * 2 : STOPPED_MS_MAX;
+		if (err_retryable(code)) {
+			if (code == ERR_DISCONNECTED)
+				enter(l, LINK_CONNECTING, err.message);
+			else
+				log_line(LOG_LEVEL_INFO, l->who, "trying again: %s", err.message);
+			state_sleep(l->state, connect_ms);
+		} else {
+			enter(l, LINK_STOPPED, err.message);
+			state_sleep(l->state, stopped_ms);
+		}
+	}
+	return NULL;
+}
+
+enum err_code link_start(const struct settings *settings, const struct settings_peer *peer, struct state *state,
+                         struct link **ret_link, struct err *err)
+{
+	struct link *l = mem_alloc(sizeof *l);
+	l->settings = settings;
+	l->peer = peer;
+	l->state = state;
+	l->who = mem_printf("link %u", (unsigned)peer->node_id);
+	l->reader = reader_new(settings, peer);
+	l->applier = applier_new(settings, peer, state);
+	l->view.peer = peer->node_id;
+	l->view.where = peer->where;
+	l->view.since = clock_wall_s();
+	pthread_mutex_init(&l->lock, NULL);
+	enum err_code code = thread_start(&l->thread, link_main, l, err);
+	l->started = code == ERR_OK;
+	if (code == ERR_OK)
+		*ret_link = l;
+	else
+		link_stop(l);
+	return code;
+}
+
+void link_stop(struct link *l)
+{
+	if (l == NULL)
+		return;
+	if (l->started) {
+		reader_abort(l->reader);
+		applier_abort(l->applier);
+		pthread_join(l->thread, NULL);
+	}
+	reader_free(l->reader);
+	applier_free(l->applier);
+	buf_free(&l->event);
+	pthread_mutex_destroy(&l->lock);
+	free(l->who);
+	free(l);
+}
+
+void link_look(struct link *l)
+{
+	if (is_paused(l))
+		reader_abort(l->reader);
+}
+
+void link_view(struct link *l, struct link_view *ret)
+{
+	pthread_mutex_lock(&l->lock);
+	*ret = l->view;
+	pthread_mutex_unlock(&l->lock);
+}

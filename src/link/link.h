@@ -1,0 +1,44 @@
+/* A link: the flow from one peer to this node. One thread, which owns a reader (another thread) and an applier.
+ *
+ *   LINK_CONNECTING    the peer or this node's server can't be reached, or the operator paused it; tries for ever
+ *   LINK_CATCHING_UP   reads and applies a backlog
+ *   LINK_LIVE          has everything the peer has, applies what comes as it comes
+ *   LINK_STOPPED       something that no retry mends: `why` says what and what to do; tries again now and then, since
+ *                      mending it from outside is enough
+ *
+ * link_start and link_stop by the main thread, the rest by any.
+ */
+#ifndef SYNCLINE_LINK_LINK_H
+#define SYNCLINE_LINK_LINK_H
+
+#include "link/applier.h"
+#include "link/state.h"
+
+enum link_state { LINK_CONNECTING, LINK_CATCHING_UP, LINK_LIVE, LINK_STOPPED };
+
+struct link;
+
+struct link_view {
+	uint32_t peer;
+	const char *where; /* borrowed from the settings */
+	enum link_state state;
+	bool paused;
+	char why[768];
+	int64_t since; /* when the state was entered, seconds */
+	struct vector position;
+	struct applier_counts counts;
+	bool lag_known;
+	uint64_t lag_transactions;
+	int64_t lag_seconds;
+};
+
+enum err_code link_start(const struct settings *settings, const struct settings_peer *peer, struct state *state,
+                         struct link **ret_link, struct err *err) ERR_MUST_CHECK;
+/* After state_stop. Waits for the thread and frees it; accepts NULL. */
+void link_stop(struct link *link);
+/* The operator paused or resumed it, or mended something: look again at once. state_wake has to follow. */
+void link_look(struct link *link);
+void link_view(struct link *link, struct link_view *ret_view);
+const char *link_state_name(enum link_state state);
+
+#endif

@@ -1,0 +1,174 @@
+#include "link/reader.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "binlog/event.h"
+#include "link/thread.h"
+#include "sql/server.h"
+#include "sql/stream.h"
+
+enum { QUEUE_BYTES = 512 * 1024, PROBE_MS = 1000, PROBE_TIMEOUT_S = 2 };
+
+struct reader {
+	const struct settings *settings;
+	struct connection_target target;
+	uint32_t peer;
+	struct stream *stream;
+	struct connection *probe;
+	struct queue *queue;
+	pthread_t thread;
+	bool started;
+
+	struct vector from; /* given to the thread at its start */
+	struct err err;     /* the thread's, read after it was joined */
+
+	pthread_mutex_t lock; /* guards the rest */
+	bool aborted, connected, has_head;
+	struct vector head;
+};
+
+struct reader *reader_new(const struct settings *settings, const struct settings_peer *peer)
+{
+	struct reader *r = mem_alloc(sizeof *r);
+	r->settings = settings;
+	r->peer = peer->node_id;
+	r->target = (struct connection_target){.file = settings->file, .group = peer->group, .name = peer->where};
+	r->stream = stream_new();
+	r->probe = connection_new();
+	r->queue = queue_new(QUEUE_BYTES);
+	pthread_mutex_init(&r->lock, NULL);
+	return r;
+}
+
+void reader_free(struct reader *r)
+{
+	if (r == NULL)
+		return;
+	reader_abort(r);
+	if (reader_stop(r, NULL) != ERR_OK) {
+		/* Nobody asks any more. */
+	}
+	stream_free(r->stream);
+	connection_free(r->probe);
+	queue_free(r->queue);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
+struct queue *reader_queue(struct reader *r)
+{
+	return r->queue;
+}
+
+static bool set_connected(struct reader *r, const struct vector *head)
+{
+	pthread_mutex_lock(&r->lock);
+	bool connected = r->connected = r->has_head = !r->aborted;
+	r->head = *head;
+	pthread_mutex_unlock(&r->lock);
+	return connected;
+}
+
+bool reader_is_connected(struct reader *r)
+{
+	pthread_mutex_lock(&r->lock);
+	bool connected = r->connected;
+	pthread_mutex_unlock(&r->lock);
+	return connected;
+}
+
+bool reader_head(struct reader *r, struct vector *ret_head)
+{
+	pthread_mutex_lock(&r->lock);
+	bool has = r->has_head;
+	if (has)
+		*ret_head = r->head;
+	pthread_mutex_unlock(&r->lock);
+	return has;
+}
+
+/* How far does the peer's log go? A peer that doesn't answer this is noticed by its silence in the stream. */
+static void probe(struct reader *r)
+{
+	struct connection_target target = r->target;
+	struct vector head;
+	target.read_timeout_s = PROBE_TIMEOUT_S;
+	if (!connection_is_open(r->probe) && connection_open(r->probe, &target, NULL) != ERR_OK)
+		return;
+	if (server_vector(r->probe, &head, NULL) != ERR_OK)
+		return;
+	pthread_mutex_lock(&r->lock);
+	r->head = head;
+	pthread_mutex_unlock(&r->lock);
+}
+
+static enum err_code read_on(struct reader *r, struct err *err)
+{
+	int64_t probed = clock_monotonic_ms();
+	const uint8_t *bytes;
+	size_t size;
+	enum err_code code;
+	while ((code = stream_next(r->stream, &bytes, &size, err)) == ERR_OK) {
+		if (queue_put(r->queue, bytes, size) != QUEUE_OK)
+			return err_set(err, ERR_CANCELLED, "stopped");
+		bool is_heartbeat = size > 4 && bytes[4] == EVENT_HEARTBEAT;
+		int64_t now = clock_monotonic_ms();
+		if (!is_heartbeat && now - probed >= PROBE_MS) {
+			probe(r);
+			probed = now;
+		}
+	}
+	return code;
+}
+
+static void *reader_main(void *context)
+{
+	struct reader *r = context;
+	struct vector head;
+	/* A reader goes by its node's id: the peer ends an older dump of the same node (a link that was cut). */
+	r->err.code = stream_open(r->stream, &r->target, r->peer, r->settings->node_id, &r->from, &head, &r->err);
+	if (r->err.code == ERR_OK && set_connected(r, &head))
+		r->err.code = read_on(r, &r->err);
+	queue_close(r->queue);
+	stream_close(r->stream);
+	connection_close(r->probe);
+	return NULL;
+}
+
+enum err_code reader_start(struct reader *r, const struct vector *from, struct err *err)
+{
+	r->from = *from;
+	r->err = (struct err){0};
+	r->aborted = r->connected = r->has_head = false;
+	queue_reopen(r->queue);
+	enum err_code code = thread_start(&r->thread, reader_main, r, err);
+	r->started = code == ERR_OK;
+	return code;
+}
+
+void reader_abort(struct reader *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->aborted = true;
+	pthread_mutex_unlock(&r->lock);
+	queue_close(r->queue);
+	stream_abort(r->stream);
+	connection_abort(r->probe);
+}
+
+enum err_code reader_stop(struct reader *r, struct err *err)
+{
+	if (!r->started)
+		return ERR_OK;
+	pthread_join(r->thread, NULL);
+	r->started = false;
+	pthread_mutex_lock(&r->lock);
+	r->connected = false;
+	pthread_mutex_unlock(&r->lock);
+	if (err != NULL && r->err.code != ERR_OK)
+		*err = r->err;
+	return r->err.code;
+}

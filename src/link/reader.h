@@ -1,0 +1,32 @@
+/* The reader of a link: a thread that moves a peer's log from the network into a bounded queue.
+ *
+ * It reads on while the applier waits for a commit, so a backlog flows without pauses and a dead peer is noticed even then.
+ * Heartbeats go through the queue like any event: whoever takes one has everything that was sent before it. While events
+ * flow it also asks the peer once a second, on a connection of its own, how far its log goes: for the lag.
+ * reader_start and reader_stop by the owning link; the rest by any thread.
+ */
+#ifndef SYNCLINE_LINK_READER_H
+#define SYNCLINE_LINK_READER_H
+
+#include "base/queue.h"
+#include "binlog/gtid.h"
+#include "node/settings.h"
+
+struct reader;
+
+struct reader *reader_new(const struct settings *settings, const struct settings_peer *peer);
+void reader_free(struct reader *reader); /* stops it; accepts NULL */
+
+enum err_code reader_start(struct reader *reader, const struct vector *from, struct err *err) ERR_MUST_CHECK;
+/* Makes the thread end; its queue closes. From any thread, as often as one likes. */
+void reader_abort(struct reader *reader);
+/* Waits for its end and tells why it ended. */
+enum err_code reader_stop(struct reader *reader, struct err *err) ERR_MUST_CHECK;
+
+/* Raw events in order. Closed when the thread ends. */
+struct queue *reader_queue(struct reader *reader);
+bool reader_is_connected(struct reader *reader);
+/* How far the peer's log was known to go; false before the first answer. */
+bool reader_head(struct reader *reader, struct vector *ret_head);
+
+#endif

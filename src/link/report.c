@@ -1,0 +1,73 @@
+#include "link/report.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { REPORT_VERSION = 1 };
+
+static json_t *text_or_null(const char *text)
+{
+	/* A message may quote bytes that are not UTF-8. */
+	if (text[0] == '\0')
+		return json_null();
+	json_t *value = json_string(text);
+	return value != NULL ? value : json_string("(not printable)");
+}
+
+static json_t *vector_text(const struct vector *vector)
+{
+	struct buf text = {0};
+	vector_format(vector, &text);
+	json_t *value = json_string(buf_str(&text));
+	buf_free(&text);
+	return value;
+}
+
+static json_t *link_json(struct link *link)
+{
+	struct link_view v;
+	link_view(link, &v);
+	json_t *o = json_object();
+	json_object_set_new(o, "peer", json_integer(v.peer));
+	json_object_set_new(o, "where", text_or_null(v.where));
+	json_object_set_new(o, "state", json_string(link_state_name(v.state)));
+	json_object_set_new(o, "why", text_or_null(v.why));
+	json_object_set_new(o, "paused", json_boolean(v.paused));
+	json_object_set_new(o, "since", json_integer(v.since));
+	json_object_set_new(o, "position", vector_text(&v.position));
+	json_object_set_new(o, "lag_transactions",
+	                    v.lag_known ? json_integer((json_int_t)v.lag_transactions) : json_null());
+	json_object_set_new(o, "lag_seconds", v.lag_known ? json_integer(v.lag_seconds) : json_null());
+	json_object_set_new(o, "applied_transactions", json_integer((json_int_t)v.counts.transactions));
+	json_object_set_new(o, "applied_batches", json_integer((json_int_t)v.counts.batches));
+	return o;
+}
+
+void report_status(const struct settings *settings, struct state *state, struct link *const *links, size_t link_count,
+                   struct buf *to)
+{
+	struct state_view view;
+	state_view(state, &view);
+	json_t *root = json_object(), *server = json_object(), *databases = json_array(), *list = json_array();
+	json_object_set_new(root, "version", json_integer(REPORT_VERSION));
+	json_object_set_new(root, "node", json_integer(settings->node_id));
+	json_object_set_new(root, "pid", json_integer(getpid()));
+	json_object_set_new(server, "state", json_string(view.tail_live ? "live" : "connecting"));
+	json_object_set_new(server, "why", text_or_null(view.why));
+	json_object_set_new(server, "vector", vector_text(&view.tailed));
+	json_object_set_new(server, "window_rows", json_integer((json_int_t)view.window_count));
+	json_object_set_new(root, "server", server);
+	for (size_t i = 0; i < settings->database_count; i++)
+		json_array_append_new(databases, json_string(settings->databases[i]));
+	json_object_set_new(root, "databases", databases);
+	for (size_t i = 0; i < link_count; i++)
+		json_array_append_new(list, link_json(links[i]));
+	json_object_set_new(root, "links", list);
+	char *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	if (text != NULL)
+		buf_append_str(to, text);
+	buf_append_str(to, "\n");
+	free(text);
+	json_decref(root);
+}

@@ -1,0 +1,622 @@
+#include "node/settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "node/private_server.h"
+
+enum {
+	FILE_BYTES_MAX = 1 << 20,
+	LINE_BYTES_MAX = 1024, /* Connector/C cuts a line at 4,096 */
+	DATABASE_NAME_MAX = 64,
+	PORT_DEFAULT = 3306,
+	OPTIONS_MAX = 24, /* rows in one group's table */
+};
+
+enum group_kind { GROUP_NONE, GROUP_NODE, GROUP_SERVER, GROUP_PEER, GROUP_MARIADBD };
+
+struct group {
+	enum group_kind kind;
+	uint32_t peer; /* GROUP_PEER */
+	unsigned line;
+	unsigned seen[OPTIONS_MAX]; /* the line of each option there is */
+	char *socket, *host;        /* a connection group's place */
+	unsigned port, password_line;
+};
+
+struct parser {
+	const char *file;
+	char *dir; /* the file's folder, absolute */
+	bool readable_by_others;
+	unsigned line;
+	struct group group;
+	unsigned node_line, server_line, mariadbd_line, datadir_line;
+	unsigned peer_lines[NODE_ID_MAX + 1];
+	struct settings *settings;
+	struct err *err;
+};
+
+struct option_row {
+	const char *name; /* with -, not _ */
+	enum err_code (*set)(struct parser *p, const char *name, const char *value);
+	bool repeatable;
+};
+
+/* "FILE:LINE: message"; every message ends with what to do. */
+static enum err_code fail_at(struct parser *p, unsigned line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static enum err_code fail_at(struct parser *p, unsigned line, const char *format, ...)
+{
+	char text[600];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	return err_set(p->err, ERR_CONFIG, "%s:%u: %s", p->file, line, text);
+}
+
+#define fail(p, ...) fail_at((p), (p)->line, __VA_ARGS__)
+
+static bool parse_number(const char *text, unsigned min, unsigned max, unsigned *ret)
+{
+	unsigned long value = 0;
+	if (*text == 0 || strlen(text) > 9)
+		return false;
+	for (const char *c = text; *c != 0; c++) {
+		if (*c < '0' || *c > '9')
+			return false;
+		value = value * 10 + (unsigned long)(*c - '0');
+	}
+	if (value < min || value > max)
+		return false;
+	*ret = (unsigned)value;
+	return true;
+}
+
+/* [syncline] */
+
+static enum err_code set_node_id(struct parser *p, const char *name, const char *value)
+{
+	unsigned id;
+	if (!parse_number(value, 1, NODE_ID_MAX, &id))
+		return fail(p, "%s is '%s'; give a whole number from 1 to %d, another one on each node", name, value,
+		            NODE_ID_MAX);
+	p->settings->node_id = id;
+	return ERR_OK;
+}
+
+static enum err_code set_database(struct parser *p, const char *name, const char *value)
+{
+	static const char *const reserved[] = {"mysql", "information_schema", "performance_schema", "sys", "syncline"};
+	struct settings *s = p->settings;
+	if (strlen(value) > DATABASE_NAME_MAX * 4)
+		return fail(p, "%s is longer than MariaDB's %d characters; give a database's name", name, DATABASE_NAME_MAX);
+	for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+		if (strcasecmp(value, reserved[i]) == 0)
+			return fail(p, "%s '%s' is each server's own and can't be replicated; remove the line", name, value);
+	if (settings_replicates(s, value))
+		return fail(p, "%s '%s' is there twice; remove one of the lines", name, value);
+	s->databases = mem_resize(s->databases, (s->database_count + 1) * sizeof *s->databases);
+	s->databases[s->database_count++] = mem_strdup(value);
+	return ERR_OK;
+}
+
+static char *resolved_path(const struct parser *p, const char *value)
+{
+	return value[0] == '/' ? mem_strdup(value) : mem_printf("%s/%s", strcmp(p->dir, "/") == 0 ? "" : p->dir, value);
+}
+
+static enum err_code set_state_dir(struct parser *p, const char *name, const char *value)
+{
+	(void)name;
+	p->settings->state_dir = resolved_path(p, value);
+	return ERR_OK;
+}
+
+static enum err_code set_datadir(struct parser *p, const char *name, const char *value)
+{
+	(void)name;
+	p->settings->datadir = resolved_path(p, value);
+	p->datadir_line = p->line;
+	return ERR_OK;
+}
+
+static enum err_code set_log_level(struct parser *p, const char *name, const char *value)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = {{"error", LOG_LEVEL_ERROR},
+	              {"warning", LOG_LEVEL_WARNING},
+	              {"info", LOG_LEVEL_INFO},
+	              {"debug", LOG_LEVEL_DEBUG}};
+	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+		if (strcmp(value, levels[i].name) == 0) {
+			p->settings->log_level = levels[i].level;
+			return ERR_OK;
+		}
+	}
+	return fail(p, "%s is '%s'; give error, warning, info or debug", name, value);
+}
+
+static const struct option_row node_options[] = {
+    {"node-id", set_node_id, false}, {"replicate-do-db", set_database, true}, {"state-dir", set_state_dir, false},
+    {"datadir", set_datadir, false}, {"log-level", set_log_level, false},
+};
+
+/* [syncline-server] and [syncline-peer-N]: checked here, used by Connector/C */
+
+static enum err_code check_text(struct parser *p, const char *name, const char *value)
+{
+	(void)p, (void)name, (void)value;
+	return ERR_OK;
+}
+
+static enum err_code check_path(struct parser *p, const char *name, const char *value)
+{
+	if (value[0] != '/')
+		return fail(p, "%s is '%s'; give the whole path, starting with /", name, value);
+	return ERR_OK;
+}
+
+static enum err_code set_socket(struct parser *p, const char *name, const char *value)
+{
+	if (strlen(value) >= sizeof((struct sockaddr_un *)NULL)->sun_path)
+		return fail(p, "%s is longer than the %zu bytes that a socket's path may have; use a shorter one", name,
+		            sizeof((struct sockaddr_un *)NULL)->sun_path - 1);
+	p->group.socket = mem_strdup(value);
+	return check_path(p, name, value);
+}
+
+static enum err_code set_host(struct parser *p, const char *name, const char *value)
+{
+	if (strcmp(value, "localhost") == 0)
+		return fail(p, "%s 'localhost' means the client's default socket; give socket = PATH, or 127.0.0.1 for TCP",
+		            name);
+	p->group.host = mem_strdup(value);
+	return ERR_OK;
+}
+
+static enum err_code set_port(struct parser *p, const char *name, const char *value)
+{
+	if (!parse_number(value, 1, 65535, &p->group.port))
+		return fail(p, "%s is '%s'; give a whole number from 1 to 65535", name, value);
+	return ERR_OK;
+}
+
+static enum err_code set_password(struct parser *p, const char *name, const char *value)
+{
+	(void)name, (void)value;
+	p->group.password_line = p->line;
+	if (p->readable_by_others)
+		return fail(p, "this file holds a password and others may read it; run: chmod 600 '%s'", p->file);
+	return ERR_OK;
+}
+
+static enum err_code check_boolean(struct parser *p, const char *name, const char *value)
+{
+	if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0) /* Connector/C takes anything else for 0 */
+		return fail(p, "%s is '%s'; give 1 or 0", name, value);
+	return ERR_OK;
+}
+
+static enum err_code check_fingerprint(struct parser *p, const char *name, const char *value)
+{
+	if (value[strspn(value, "0123456789abcdefABCDEF:")] != 0)
+		return fail(p, "%s is no fingerprint; give the certificate's in hexadecimal digits", name);
+	return ERR_OK;
+}
+
+static const struct option_row connection_options[] = {
+    {"socket", set_socket, false},
+    {"host", set_host, false},
+    {"port", set_port, false},
+    {"user", check_text, false},
+    {"password", set_password, false},
+    {"ssl-ca", check_path, false},
+    {"ssl-capath", check_path, false},
+    {"ssl-cert", check_path, false},
+    {"ssl-key", check_path, false},
+    {"ssl-crl", check_path, false},
+    {"ssl-crlpath", check_path, false},
+    {"ssl-cipher", check_text, false},
+    {"ssl-fp", check_fingerprint, false},
+    {"ssl-fplist", check_path, false},
+    {"ssl-passphrase", set_password, false},
+    {"ssl-verify-server-cert", check_boolean, false},
+    {"tls-version", check_text, false},
+    {"bind-address", check_text, false},
+    {"plugin-dir", check_path, false},
+    {"default-auth", check_text, false},
+};
+
+/* Groups */
+
+static enum err_code settle_place(struct parser *p, char **ret_where)
+{
+	struct group *g = &p->group;
+	if (g->socket == NULL && g->host == NULL)
+		return fail_at(p, g->line, "this group has neither socket nor host; say where the server is");
+	if (g->socket != NULL && g->host != NULL)
+		return fail_at(p, g->line, "this group has both socket and host; keep one of them");
+	if (g->socket != NULL && g->port != 0)
+		return fail_at(p, g->line, "a port goes with a host, not with a socket; remove one of them");
+	if (g->socket != NULL)
+		*ret_where = mem_strdup(g->socket);
+	else
+		*ret_where = mem_printf(strchr(g->host, ':') ? "[%s]:%u" : "%s:%u", g->host, g->port ? g->port : PORT_DEFAULT);
+	return ERR_OK;
+}
+
+static enum err_code close_server_group(struct parser *p)
+{
+	p->settings->server_group = mem_strdup("syncline-server");
+	return settle_place(p, &p->settings->server_where);
+}
+
+static enum err_code close_peer_group(struct parser *p)
+{
+	struct settings *s = p->settings;
+	struct settings_peer *peer = &s->peers[s->peer_count++];
+	peer->node_id = p->group.peer;
+	peer->group = mem_printf("syncline-peer-%u", (unsigned)p->group.peer);
+	return settle_place(p, &peer->where);
+}
+
+static enum err_code close_group(struct parser *p)
+{
+	enum err_code code = ERR_OK;
+	if (p->group.kind == GROUP_SERVER)
+		code = close_server_group(p);
+	else if (p->group.kind == GROUP_PEER)
+		code = close_peer_group(p);
+	free(p->group.socket);
+	free(p->group.host);
+	p->group = (struct group){0};
+	return code;
+}
+
+static enum err_code open_peer_group(struct parser *p, const char *number)
+{
+	unsigned id;
+	if (!parse_number(number, 1, NODE_ID_MAX, &id) || number[0] == '0')
+		return fail(p, "'%s' in [syncline-peer-%s] is no node id; give a whole number from 1 to %d", number, number,
+		            NODE_ID_MAX);
+	if (p->peer_lines[id] != 0)
+		return fail(p, "[syncline-peer-%u] is there already at line %u; every node has an id of its own", id,
+		            p->peer_lines[id]);
+	if (p->settings->peer_count == PEERS_MAX)
+		return fail(p, "more than %d peers; remove some", PEERS_MAX);
+	p->peer_lines[id] = p->line;
+	p->group.kind = GROUP_PEER;
+	p->group.peer = id;
+	return ERR_OK;
+}
+
+static enum err_code open_group(struct parser *p, const char *name)
+{
+	static const struct {
+		const char *name;
+		enum group_kind kind;
+		size_t line_offset;
+	} groups[] = {
+	    {"syncline", GROUP_NODE, offsetof(struct parser, node_line)},
+	    {"syncline-server", GROUP_SERVER, offsetof(struct parser, server_line)},
+	    {"mariadbd", GROUP_MARIADBD, offsetof(struct parser, mariadbd_line)},
+	};
+	p->group.line = p->line;
+	if (strncmp(name, "syncline-peer-", 14) == 0)
+		return open_peer_group(p, name + 14);
+	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+		if (strcmp(name, groups[i].name) != 0)
+			continue;
+		unsigned *line = (unsigned *)(void *)((char *)p + groups[i].line_offset);
+		if (*line != 0)
+			return fail(p, "[%s] is there already at line %u; put its options together", name, *line);
+		*line = p->line;
+		p->group.kind = groups[i].kind;
+		return ERR_OK;
+	}
+	return fail(p, "unknown group [%s]; there are [syncline], [syncline-server], [syncline-peer-N] and [mariadbd]",
+	            name);
+}
+
+/* Lines */
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+static char *trimmed(char *text)
+{
+	while (is_blank(*text))
+		text++;
+	char *end = text + strlen(text);
+	while (end > text && is_blank(end[-1]))
+		end--;
+	*end = 0;
+	return text;
+}
+
+/* Takes the quotes off and resolves the escapes, as Connector/C's ma_default.c does. In place. */
+static enum err_code unquote(struct parser *p, char **value)
+{
+	static const char escapes[] = "n\nt\tr\rb\bs \"\"''\\\\";
+	char *from = *value, *end = from + strlen(from);
+	if (*from == '\'' || *from == '"') {
+		if (end - from < 2 || end[-1] != *from)
+			return fail(p, "a quote is not closed; put the value between two %c", *from);
+		from++;
+		*--end = 0;
+	} else if (strstr(from, " #") != NULL || strstr(from, "\t#") != NULL) {
+		return fail(p, "a comment must be on a line of its own; if the # belongs to the value, quote the value");
+	}
+	char *to = *value;
+	for (; from < end; from++) {
+		const char *escape = NULL;
+		if (*from == '\\' && from + 1 < end)
+			for (escape = escapes; *escape != 0 && *escape != from[1]; escape += 2)
+				;
+		if (escape != NULL && *escape != 0) {
+			*to++ = escape[1];
+			from++;
+		} else {
+			*to++ = *from;
+		}
+	}
+	*to = 0;
+	return ERR_OK;
+}
+
+static enum err_code add_server_option(struct parser *p, const char *name, const char *value)
+{
+	struct settings *s = p->settings;
+	enum err_code code = private_server_check_option(name, value, p->err);
+	if (code != ERR_OK)
+		return err_wrap(p->err, "%s:%u", p->file, p->line);
+	s->server_options = mem_resize(s->server_options, (s->server_option_count + 1) * sizeof *s->server_options);
+	s->server_options[s->server_option_count++] = value ? mem_printf("%s=%s", name, value) : mem_strdup(name);
+	return ERR_OK;
+}
+
+static enum err_code set_option(struct parser *p, const struct option_row *rows, size_t count, const char *name,
+                                const char *value)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(name, rows[i].name) != 0)
+			continue;
+		if (value == NULL || *value == 0)
+			return fail(p, "%s has no value; write %s = VALUE", name, name);
+		if (p->group.seen[i] != 0 && !rows[i].repeatable)
+			return fail(p, "%s is there already at line %u; remove one of them", name, p->group.seen[i]);
+		p->group.seen[i] = p->line;
+		return rows[i].set(p, name, value);
+	}
+	struct buf known = {0};
+	for (size_t i = 0; i < count; i++)
+		buf_printf(&known, "%s%s", i ? ", " : "", rows[i].name);
+	enum err_code code = fail(p, "unknown option '%.60s'; this group has %s", name, buf_str(&known));
+	buf_free(&known);
+	return code;
+}
+
+static enum err_code parse_option(struct parser *p, char *line)
+{
+	char *value = strchr(line, '=');
+	if (value != NULL) {
+		*value++ = 0;
+		value = trimmed(value);
+		enum err_code code = unquote(p, &value);
+		if (code != ERR_OK)
+			return code;
+	}
+	char *name = trimmed(line);
+	for (char *c = name; *c != 0; c++)
+		if (*c == '_')
+			*c = '-';
+	switch (p->group.kind) {
+	case GROUP_NODE:
+		return set_option(p, node_options, sizeof node_options / sizeof *node_options, name, value);
+	case GROUP_SERVER:
+	case GROUP_PEER:
+		return set_option(p, connection_options, sizeof connection_options / sizeof *connection_options, name, value);
+	case GROUP_MARIADBD:
+		return add_server_option(p, name, value);
+	case GROUP_NONE:
+		break;
+	}
+	return fail(p, "'%.60s' stands before the first group; put [syncline] above it", name);
+}
+
+static enum err_code parse_line(struct parser *p, char *line)
+{
+	line = trimmed(line);
+	if (*line == 0 || *line == '#' || *line == ';')
+		return ERR_OK;
+	if (strlen(line) > LINE_BYTES_MAX)
+		return fail(p, "a line of more than %d bytes; shorten it", LINE_BYTES_MAX);
+	for (const char *c = line; *c != 0; c++)
+		if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f)
+			return fail(p, "a control character; is this an option file? Remove the character");
+	if (*line == '!')
+		return fail(p, "%.20s is not for this file; put the options here", line);
+	if (*line != '[')
+		return parse_option(p, line);
+	enum err_code code = close_group(p);
+	if (code != ERR_OK)
+		return code;
+	char *end = strchr(line, ']');
+	if (end == NULL || end[1] != 0)
+		return fail(p, "'%.60s' is no group; write [NAME] and nothing else on the line", line);
+	*end = 0;
+	return open_group(p, line + 1); /* blanks inside the brackets count for Connector/C, so they do here */
+}
+
+static enum err_code parse_text(struct parser *p, char *text)
+{
+	for (char *line = text, *next; line != NULL; line = next) {
+		next = strchr(line, '\n');
+		if (next != NULL)
+			*next++ = 0;
+		p->line++;
+		enum err_code code = parse_line(p, line);
+		if (code != ERR_OK)
+			return code;
+	}
+	return close_group(p);
+}
+
+/* The whole */
+
+static enum err_code check_places(struct parser *p)
+{
+	const struct settings *s = p->settings;
+	for (size_t i = 0; i < s->peer_count; i++) {
+		const struct settings_peer *a = &s->peers[i];
+		unsigned line = p->peer_lines[a->node_id];
+		if (a->node_id == s->node_id)
+			return fail_at(p, line, "peer %u has this node's own node-id; every node has an id of its own",
+			               (unsigned)s->node_id);
+		if (strcmp(a->where, s->server_where) == 0)
+			return fail_at(p, line, "peer %u is this node's own server (%s); give the peer's", (unsigned)a->node_id,
+			               a->where);
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(a->where, s->peers[j].where) == 0)
+				return fail_at(p, line, "peers %u and %u are the same server (%s); correct one of them",
+				               (unsigned)s->peers[j].node_id, (unsigned)a->node_id, a->where);
+	}
+	return ERR_OK;
+}
+
+static enum err_code check_whole(struct parser *p)
+{
+	const struct settings *s = p->settings;
+	if (p->node_line == 0)
+		return fail(p, "there is no [syncline] group; start the file with it and node-id = N");
+	if (s->node_id == 0)
+		return fail_at(p, p->node_line, "[syncline] has no node-id; add node-id = N, another number on each node");
+	if (s->database_count == 0)
+		return fail_at(p, p->node_line,
+		               "[syncline] has no replicate-do-db; add replicate-do-db = NAME for each database");
+	if (s->state_dir == NULL)
+		return fail_at(p, p->node_line,
+		               "[syncline] has no state-dir; add state-dir = DIR, a folder of this node's own");
+	if (p->server_line == 0)
+		return fail(p, "there is no [syncline-server] group; add it, with this node's socket or host");
+	if (s->datadir != NULL && s->server_where[0] != '/')
+		return fail_at(p, p->server_line, "a private server (datadir) is reached by its socket; give socket = PATH");
+	if (s->datadir == NULL && p->mariadbd_line != 0)
+		return fail_at(p, p->mariadbd_line,
+		               "[mariadbd] is for a private server; add datadir = DIR to [syncline] or remove it");
+	return check_places(p);
+}
+
+static enum err_code read_file(struct parser *p, struct buf *text)
+{
+	struct stat st;
+	enum err_code code = ERR_OK;
+	int fd = open(p->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		code = err_set(p->err, ERR_CONFIG, "%s: can't read the settings: %s; name the file with --defaults-file=FILE",
+		               p->file, strerror(errno));
+		goto cleanup;
+	}
+	if (!S_ISREG(st.st_mode) || st.st_size > FILE_BYTES_MAX) {
+		code = err_set(p->err, ERR_CONFIG, "%s: this is no option file; name the settings with --defaults-file=FILE",
+		               p->file);
+		goto cleanup;
+	}
+	p->readable_by_others = (st.st_mode & (S_IROTH | S_IWOTH)) != 0;
+	ssize_t n;
+	while ((n = read(fd, buf_reserve(text, 4096), 4096)) > 0 && text->size <= FILE_BYTES_MAX)
+		text->size += (size_t)n;
+	if (n < 0)
+		code = err_set(p->err, ERR_IO, "%s: can't read: %s; check the disk", p->file, strerror(errno));
+	else if (memchr(text->data, 0, text->size) != NULL)
+		code = err_set(p->err, ERR_CONFIG,
+		               "%s: a NUL byte: this is no option file; name the settings with "
+		               "--defaults-file=FILE",
+		               p->file);
+cleanup:
+	if (fd >= 0)
+		close(fd);
+	return code;
+}
+
+/* The file's folder made absolute; the file itself may be a symbolic link. */
+static void locate(struct parser *p)
+{
+	char *copy = mem_strdup(p->file), *copy2 = mem_strdup(p->file);
+	char *real = realpath(dirname(copy), NULL);
+	p->dir = real != NULL ? real : mem_strdup(".");
+	p->settings->file = mem_printf("%s/%s", strcmp(p->dir, "/") == 0 ? "" : p->dir, basename(copy2));
+	free(copy);
+	free(copy2);
+}
+
+enum err_code settings_load(const char *file, struct settings *ret_settings, struct err *err)
+{
+	struct settings settings = {.log_level = LOG_LEVEL_INFO};
+	struct parser p = {.file = file, .settings = &settings, .err = err};
+	struct buf text = {0};
+	enum err_code code = read_file(&p, &text);
+	if (code == ERR_OK) {
+		buf_str(&text);
+		locate(&p);
+		code = parse_text(&p, (char *)text.data);
+	}
+	if (code == ERR_OK)
+		code = check_whole(&p);
+	if (code == ERR_OK)
+		*ret_settings = settings;
+	else
+		settings_free(&settings);
+	free(p.group.socket);
+	free(p.group.host);
+	free(p.dir);
+	if (text.data != NULL)
+		explicit_bzero(text.data, text.capacity); /* it may have held a password */
+	buf_free(&text);
+	return code;
+}
+
+void settings_free(struct settings *s)
+{
+	free(s->file);
+	for (size_t i = 0; i < s->database_count; i++)
+		free(s->databases[i]);
+	free(s->databases);
+	free(s->state_dir);
+	free(s->datadir);
+	free(s->server_group);
+	free(s->server_where);
+	for (size_t i = 0; i < s->peer_count; i++) {
+		free(s->peers[i].group);
+		free(s->peers[i].where);
+	}
+	for (size_t i = 0; i < s->server_option_count; i++)
+		free(s->server_options[i]);
+	free(s->server_options);
+	*s = (struct settings){0};
+}
+
+bool settings_replicates(const struct settings *s, const char *database)
+{
+	for (size_t i = 0; i < s->database_count; i++)
+		if (strcmp(s->databases[i], database) == 0)
+			return true;
+	return false;
+}

@@ -1,0 +1,56 @@
+/* Applying: row events of a peer's log become BINLOG statements in one local transaction under the origin's GTID.
+ *
+ *   BINLOG '<format description>'                                   once a session and format
+ *   SET gtid_domain_id, server_id, gtid_seq_no                      the origin's, seq of the batch's last transaction
+ *   BEGIN · the link's row with cursor and manifest · BINLOG '<table maps and rows events>' … · COMMIT
+ *
+ * Events are gathered as text (apply_table_map, apply_rows, apply_statement_end) and sent by apply_flush, the first time with
+ * what stands ahead of them. A batch may be flushed in many parts, so memory is bounded by the caller's part, not by the
+ * transaction. apply_flush gives this server's vector as it was once the rows were locked: what certifying needs.
+ * After an error the session must be closed; nothing of the batch is left. One thread.
+ *
+ * Facts: one BINLOG statement with hundreds of events gets slower with the square of their number; several short ones do not
+ * (measured). BINLOG takes two fragments in user variables for what exceeds max_allowed_packet (MariaDB manual, "BINLOG").
+ */
+#ifndef SYNCLINE_SQL_APPLY_H
+#define SYNCLINE_SQL_APPLY_H
+
+#include "binlog/event.h"
+#include "sql/connection.h"
+
+struct apply;
+
+/* What stands ahead of a batch. */
+struct apply_head {
+	struct gtid gtid; /* of the batch's last transaction */
+	uint32_t peer;    /* whose link it is */
+	const struct vector *position;
+	const uint8_t *manifest;
+	size_t manifest_size;
+};
+
+struct apply *apply_new(void);
+void apply_free(struct apply *apply); /* accepts NULL */
+enum err_code apply_open(struct apply *apply, const struct connection_target *target, struct err *err) ERR_MUST_CHECK;
+void apply_close(struct apply *apply); /* forgets what was gathered */
+void apply_abort(struct apply *apply); /* from any thread */
+/* The session itself, to be used between batches, or between parts for reading. */
+struct connection *apply_connection(struct apply *apply);
+
+/* The format of the events to come. */
+void apply_format(struct apply *apply, const struct event *format_description);
+/* A table of the current statement; to be told before its rows. */
+void apply_table_map(struct apply *apply, const struct event *table_map);
+/* A plain rows event (no checksum, uncompressed) of a table of the current statement. */
+void apply_rows(struct apply *apply, const struct event *rows);
+void apply_statement_end(struct apply *apply);
+/* Bytes gathered and not flushed yet. */
+size_t apply_gathered(const struct apply *apply);
+
+/* Sends what was gathered, at the batch's start with its head. */
+enum err_code apply_flush(struct apply *apply, const struct apply_head *head, struct vector *ret_server_vector,
+                          struct err *err) ERR_MUST_CHECK;
+bool apply_has_begun(const struct apply *apply); /* a part of the batch was flushed */
+enum err_code apply_commit(struct apply *apply, struct err *err) ERR_MUST_CHECK;
+
+#endif
