@@ -3,6 +3,7 @@
  * A client sends one line and reads to the end of the stream:
  *   status          -> one JSON document (docs/status.md)
  *   wake            -> ok; the daemon looks at its paused-N files and its stopped links again at once
+ *   skip GTID       -> ok; the transaction that a link is stopped at is passed over, or error: why not
  *   stop            -> ok; the daemon ends
  * Pausing is a file, so that it outlives the daemon: while STATE_DIR/paused-2 exists, the link from node 2 stays down.
  */

@@ -5,8 +5,8 @@
 /* max_allowed_packet can't be higher, so no event and no value is larger. */
 enum { INFLATED_MAX = 1 << 30 };
 
-/* deflate can't do better than 258 bytes for 2 bits (zlib, "Maximum Compression Factor"), so a small event that claims to
- * hold gigabytes is a lie, found out before memory is taken. */
+/* deflate can't do better than 258 bytes for 2 bits (zlib, "Maximum Compression Factor"), so a small event that claims
+ * to hold gigabytes is a lie, found out before memory is taken. */
 static bool plausible(size_t size, uint64_t original_size)
 {
 	return original_size / 1032 <= size;

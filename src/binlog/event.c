@@ -57,8 +57,8 @@ void format_init(struct format *format)
 	*format = (struct format){.header_size = EVENT_HEADER_SIZE};
 }
 
-/* The CRC32 of an event. The flag that says "this file is being written" is cleared when the file is closed, without a new
- * checksum, so it never counts (MariaDB sql/log_event.cc, event_checksum_test). */
+/* The CRC32 of an event. The flag that says "this file is being written" is cleared when the file is closed, without a
+ * new checksum, so it never counts (MariaDB sql/log_event.cc, event_checksum_test). */
 static uint32_t event_crc(const struct event *event)
 {
 	const uint8_t *bytes = event->bytes;
@@ -83,8 +83,8 @@ static void cut_checksum(struct event *event)
 	event->body_size -= EVENT_CHECKSUM_SIZE;
 }
 
-/* The rotate event a server makes up at the start of a dump comes before the format description and has a checksum if we
- * said that we know them (MariaDB sql/sql_repl.cc, fake_rotate_event). Nothing announces it, so look. */
+/* The rotate event a server makes up at the start of a dump comes before the format description and has a checksum if
+ * we said that we know them (MariaDB sql/sql_repl.cc, fake_rotate_event). Nothing announces it, so look. */
 static bool has_early_checksum(const struct event *event)
 {
 	if (event->type != EVENT_ROTATE || !(event->flags & EVENT_FLAG_ARTIFICIAL))
@@ -141,8 +141,8 @@ enum err_code event_parse(const struct format *format, const uint8_t *bytes, siz
 	return code;
 }
 
-/* The parsers here rely on these sizes, which no MariaDB since 10.0 has had otherwise. A type that the server doesn't know
- * (its list is shorter) can't come. */
+/* The parsers here rely on these sizes, which no MariaDB since 10.0 has had otherwise. A type that the server doesn't
+ * know (its list is shorter) can't come. */
 static enum err_code check_post_headers(const struct event *event, const struct format *format, struct err *err)
 {
 	static const struct {
@@ -182,7 +182,7 @@ static enum err_code check_post_headers(const struct event *event, const struct 
 }
 
 /*      2         50            4         1          one each        1
- *  binlog 4 | version, NULs | created | 19 | post-header sizes … | checksum algorithm      (then always 4 of checksum) */
+ *  binlog 4 | version, NULs | created | 19 | post-header sizes … | checksum algorithm; 4 of checksum follow always */
 enum err_code format_parse(const struct event *event, struct format *ret_format, struct err *err)
 {
 	enum err_code code = event_expect(event, EVENT_FORMAT_DESCRIPTION, err);
@@ -244,8 +244,8 @@ static void read_xa(struct cursor *c, struct gtid_event *ret)
 	ret->xa_data = cursor_bytes(c, (size_t)ret->xa_gtrid_size + ret->xa_bqual_size);
 }
 
-/*   8       4       1          8 if group commit    XA parts if XA     1 if there is more   1 if multi-engine   8 if alter
- *  seq | domain | flags | commit id             |               | extra flags          | engines           | start's seq
+/*   8       4       1         8, if group commit   if XA      1, if more     1, if multi-engine   8, if alter
+ *  seq | domain | flags | commit id            | XA parts | extra flags | engines            | seq of its start
  * or, without a commit id and XA, at least 6 zeros (MariaDB sql/log_event.cc, Gtid_log_event). */
 enum err_code gtid_event_parse(const struct event *event, struct gtid_event *ret, struct err *err)
 {

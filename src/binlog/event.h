@@ -5,8 +5,8 @@
  *      4        1       4         4          4            2
  *   timestamp  type  server id  length  next position  flags | post-header, payload … | CRC32, if the format says so
  *
- * struct event borrows the bytes it was parsed from; it is valid as long as they are. Nothing here allocates, does I/O or
- * knows of threads. Facts: MariaDB sql/log_event.h; knowledge base "Replication Protocol", "2-Binlog event header".
+ * struct event borrows the bytes it was parsed from; it is valid as long as they are. Nothing here allocates, does I/O
+ * or knows of threads. Facts: MariaDB sql/log_event.h; knowledge base "Replication Protocol", "2-Binlog event header".
  */
 #ifndef SYNCLINE_BINLOG_EVENT_H
 #define SYNCLINE_BINLOG_EVENT_H
@@ -90,9 +90,9 @@ const char *event_type_name(uint8_t type);
 /* Before the first format description: one that expects no checksum but of a format description event itself. */
 void format_init(struct format *format);
 
-/* Parses one event of exactly `size` bytes; verifies its CRC32 where the format has one. ERR_MALFORMED says what is wrong.
- * A format description event is itself checked by what it says of itself. An event with the artificial flag that the
- * server makes up (rotate, heartbeat) carries a checksum as the others do once the stream has them. */
+/* Parses one event of exactly `size` bytes; verifies its CRC32 where the format has one. ERR_MALFORMED says what is
+ * wrong. A format description event is itself checked by what it says of itself. An event with the artificial flag that
+ * the server makes up (rotate, heartbeat) carries a checksum as the others do once the stream has them. */
 enum err_code event_parse(const struct format *format, const uint8_t *bytes, size_t size, struct event *ret_event,
                           struct err *err) ERR_MUST_CHECK;
 

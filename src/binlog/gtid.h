@@ -1,8 +1,8 @@
 /* GTIDs and vectors.
  *
  * A gtid names one transaction: domain-server-seq. A vector holds, for each domain, the last seq (and the server that
- * wrote it): MariaDB's @@gtid_binlog_pos, a stream's position, a context. Domains in a vector are distinct and ascending.
- * Plain data, copied by assignment; a node list is small, so a vector has fixed room.
+ * wrote it): MariaDB's @@gtid_binlog_pos, a stream's position, a context. Domains in a vector are distinct and
+ * ascending. Plain data, copied by assignment; a node list is small, so a vector has fixed room.
  */
 #ifndef SYNCLINE_BINLOG_GTID_H
 #define SYNCLINE_BINLOG_GTID_H

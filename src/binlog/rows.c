@@ -158,8 +158,8 @@ static enum err_code read_image(struct rows_iter *iter, const uint8_t *present, 
 	return ERR_OK;
 }
 
-/* An event without bytes for rows has none, except REPLACE … () with binlog_row_image=MINIMAL: a row of which no column is
- * present. MariaDB takes that for one row (sql/log_event_client.cc, print_verbose). */
+/* An event without bytes for rows has none, except REPLACE … () with binlog_row_image=MINIMAL: a row of which no column
+ * is present. MariaDB takes that for one row (sql/log_event_client.cc, print_verbose). */
 static bool rows_is_at_end(const struct rows_iter *iter)
 {
 	if (cursor_left(&iter->cursor) > 0)

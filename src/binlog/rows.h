@@ -37,7 +37,7 @@ struct rows_event {
 	size_t rows_size;
 };
 
-/* map may be NULL: then the column count isn't checked against it. */
+/* map may be NULL: then table id and column count aren't checked against it. */
 enum err_code rows_parse(const struct event *event, const struct table_map *map, struct rows_event *ret,
                          struct err *err) ERR_MUST_CHECK;
 
@@ -65,10 +65,11 @@ struct rows_iter {
 	uint64_t row_number; /* from 1; of the row last given */
 };
 
-void rows_iter_init(
-    struct rows_iter *iter); /* zeroes; then rows_iter_start as often as you like, then rows_iter_free */
+/* Zeroes; then rows_iter_start as often as you like, then rows_iter_free. */
+void rows_iter_init(struct rows_iter *iter);
 void rows_iter_start(struct rows_iter *iter, const struct rows_event *event, const struct table_map *map);
-/* ERR_OK and *ret_more=false at the end. */
+/* ERR_OK and *ret_more=false at the end. The change is valid until the next call. A write without any column present (a
+ * REPLACE … () with row image MINIMAL) is one row of size 0. */
 enum err_code rows_next(struct rows_iter *iter, struct row_change *ret_change, bool *ret_more, struct err *err)
     ERR_MUST_CHECK;
 void rows_iter_free(struct rows_iter *iter);

@@ -112,8 +112,8 @@ static bool is_enum_or_set(const struct column *column)
 	return is_enum(column) || is_set(column);
 }
 
-/* ENUM, SET and CHAR share a form: the real type, then a size. Two bits of a CHAR's length above 255 are in the real type,
- * flipped (MariaDB sql/log_event_client.cc, log_event_print_value; MySQL bug 37426). */
+/* ENUM, SET and CHAR share a form: the real type, then a size. Two bits of a CHAR's length above 255 are in the real
+ * type, flipped (MariaDB sql/log_event_client.cc, log_event_print_value; MySQL bug 37426). */
 static bool read_string_metadata(struct cursor *c, struct column *column)
 {
 	uint8_t real_type = cursor_u8(c), size = cursor_u8(c);

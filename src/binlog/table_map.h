@@ -52,8 +52,8 @@ enum column_type {
  *   NEWDECIMAL                          precision << 8 | scale
  *   BIT                                 bits
  *   TIMESTAMP2, DATETIME2, TIME2        fraction digits
- *   TIMESTAMP, DATETIME, TIME           0. The table of a server with mysql56_temporal_format=OFF has these, and then the
- *                                       log doesn't say how many fraction digits there are; whoever knows that they are
+ *   TIMESTAMP, DATETIME, TIME           0. Tables made with mysql56_temporal_format=OFF have these, and then the log
+ *                                       doesn't say how many fraction digits there are; whoever knows that they are
  *                                       not 0 (information_schema shows "mariadb-5.3") can put their number here
  *   any other                           0
  */
@@ -61,7 +61,7 @@ struct column {
 	uint8_t type;      /* enum column_type; for COLUMN_STRING the real type: COLUMN_ENUM, COLUMN_SET or COLUMN_STRING */
 	uint16_t metadata; /* by type, below */
 	bool nullable;
-	bool is_unsigned;
+	bool is_unsigned; /* YEAR is */
 	bool in_primary_key;
 	uint16_t primary_key_prefix; /* characters of the column that are in the key, 0 for all of it */
 	uint16_t collation;          /* id, 0 if unknown or not a character column */

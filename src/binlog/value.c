@@ -139,8 +139,8 @@ static uint64_t sign_extend(uint64_t value, size_t size)
 	return (uint64_t)((int64_t)(value << unused) >> unused);
 }
 
-/* The log doesn't say whether a TIME or DATETIME column in the format of MariaDB 5.3 has fraction digits; bytes that are
- * no time are a sign that it has. */
+/* The log doesn't say whether a TIME or DATETIME column in the format of MariaDB 5.3 has fraction digits; bytes that
+ * are no time are a sign that it has. */
 static bool plausible_time(const struct column *column, struct cursor c)
 {
 	if (fraction_digits(column) > 0)
@@ -191,8 +191,8 @@ static enum err_code check_field(const struct column *column, const struct field
 	return code;
 }
 
-/* A compressed column: nothing for '', else 1 byte method << 4; of method 0 the value follows, method 8 is zlib, with 8 for
- * "no zlib header" and the width of the original size, then that size big-endian (MariaDB sql/field_comp.cc). */
+/* A compressed column: nothing for '', else 1 byte method << 4; of method 0 the value follows, method 8 is zlib, with 8
+ * for "no zlib header" and the width of the original size, then that size big-endian (MariaDB sql/field_comp.cc). */
 static enum err_code uncompress_value(const struct column *column, struct cursor c, struct buf *scratch,
                                       const uint8_t **ret_bytes, size_t *ret_size, struct err *err)
 {
@@ -425,7 +425,8 @@ static void format_timestamp2(const struct column *column, struct cursor *c, str
 	append_fraction(column, read_fraction2(column, c), to);
 }
 
-/* A big-endian count of microseconds, or of the unit of the last fraction digit (MariaDB sql/field.cc, sec_part_shift). */
+/* A big-endian count of microseconds, or of the unit of the last fraction digit (MariaDB sql/field.cc,
+ * sec_part_shift). */
 static uint64_t read_hires(const struct column *column, struct cursor *c, size_t size)
 {
 	uint64_t units = cursor_uint_be(c, (unsigned)size);
@@ -496,11 +497,21 @@ static size_t utf8_sequence(const uint8_t *p, size_t left)
 	return code < least[size] || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff ? 0 : size;
 }
 
-static bool is_utf8(const uint8_t *bytes, size_t size)
+/* What SQL has an escape for, 0 if none. */
+static char escape_of(uint8_t byte)
+{
+	static const char escapes[256] = {
+	    ['\0'] = '0', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\r'] = 'r', ['\''] = '\'', ['\\'] = '\\', [26] = 'Z',
+	};
+	return escapes[byte];
+}
+
+/* UTF-8 that can be shown on a terminal: no control character but those with an escape. */
+static bool is_clean_text(const uint8_t *bytes, size_t size)
 {
 	for (size_t i = 0; i < size;) {
 		size_t step = utf8_sequence(bytes + i, size - i);
-		if (step == 0)
+		if (step == 0 || bytes[i] == 0x7f || (bytes[i] < 0x20 && escape_of(bytes[i]) == 0))
 			return false;
 		i += step;
 	}
@@ -520,12 +531,9 @@ static void append_hex(const uint8_t *bytes, size_t size, struct buf *to)
 
 static void append_quoted(const uint8_t *bytes, size_t size, struct buf *to)
 {
-	static const char escapes[256] = {
-	    ['\0'] = '0', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\r'] = 'r', ['\''] = '\'', ['\\'] = '\\', [26] = 'Z',
-	};
 	buf_append_str(to, "'");
 	for (size_t i = 0; i < size; i++) {
-		char escape = escapes[bytes[i]];
+		char escape = escape_of(bytes[i]);
 		if (escape != 0)
 			buf_append_u8(to, '\\');
 		buf_append_u8(to, escape != 0 ? (uint8_t)escape : bytes[i]);
@@ -537,7 +545,7 @@ static void append_quoted(const uint8_t *bytes, size_t size, struct buf *to)
  * into messages and JSON too. */
 static void append_text(const struct column *column, const uint8_t *bytes, size_t size, struct buf *to)
 {
-	if (column->type == COLUMN_GEOMETRY || column->collation == COLLATION_BINARY || !is_utf8(bytes, size))
+	if (column->type == COLUMN_GEOMETRY || column->collation == COLLATION_BINARY || !is_clean_text(bytes, size))
 		append_hex(bytes, size, to);
 	else
 		append_quoted(bytes, size, to);

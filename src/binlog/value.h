@@ -1,8 +1,12 @@
 /* Field values: sizes and text.
  *
- * field_size tells how many bytes a field takes in a row image, from its column's type and metadata; everything that
- * walks rows stands on it. value_format prints a value as mariadb-binlog -vv does, for messages, conflict records and
- * tests. Pure; bounds-checked.
+ * field_skip tells how many bytes a field takes in a row image, from its column's type and metadata; everything that
+ * walks rows stands on it. value_format writes a value as text, for messages, conflict records and tests.
+ * Pure; bounds-checked.
+ *
+ * What the log itself loses: UUID, INET6 and INET4 are BINARY there; CHAR comes without trailing blanks, BINARY and the
+ * like without trailing zeros. So the same value always has the same bytes, but not always as many as its column;
+ * except in a compressed column, where the bytes depend on who compressed them: compare what value_bytes gives.
  */
 #ifndef SYNCLINE_BINLOG_VALUE_H
 #define SYNCLINE_BINLOG_VALUE_H
@@ -13,16 +17,24 @@
  * ERR_UNSUPPORTED. */
 enum err_code field_skip(const struct column *column, struct cursor *c, struct err *err) ERR_MUST_CHECK;
 
-/* Appends the value as text: numbers and times as MariaDB prints them, character data quoted and escaped, binary as
- * x'…', NULL as NULL, absent as <absent>. */
+/* Appends the value as text, always valid UTF-8 on one line:
+ *   integers, DECIMAL        as SELECT shows them
+ *   FLOAT, DOUBLE            with as few digits as are needed to read the same number again
+ *   DATE, TIME, DATETIME     quoted, as SELECT shows them; YEAR without quotes
+ *   TIMESTAMP                seconds since 1970 with its fraction, so that no time zone matters
+ *   BIT                      b'0101'
+ *   ENUM, SET                quoted labels; the number or the bits if the table map has none
+ *   text                     quoted, escaped as in SQL
+ *   binary, GEOMETRY, and text that is no UTF-8 (its collation is another) or has control characters   x'0a1b'
+ *   NULL, <absent> */
 enum err_code value_format(const struct column *column, const struct field *field, struct buf *to, struct err *err)
     ERR_MUST_CHECK;
 
 /* Of a string, blob or compressed column: the value's bytes without the length prefix (borrowed); compressed columns
- * are uncompressed into `scratch`. */
+ * are uncompressed into `scratch`, up to 256 MiB. */
 enum err_code value_bytes(const struct column *column, const struct field *field, struct buf *scratch,
                           const uint8_t **ret_bytes, size_t *ret_size, struct err *err) ERR_MUST_CHECK;
-/* Of an integer column. */
+/* Of an integer column (not BIT, YEAR, ENUM, SET); a negative value is sign-extended: cast it to int64_t. */
 enum err_code value_uint(const struct column *column, const struct field *field, uint64_t *ret_value, struct err *err)
     ERR_MUST_CHECK;
 

@@ -6,6 +6,7 @@ int command_run(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_pause(int argc, char **argv);
 int command_resume(int argc, char **argv);
+int command_skip(int argc, char **argv);
 int command_lab(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_net_holder(int argc, char **argv);

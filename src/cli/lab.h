@@ -24,7 +24,8 @@ enum { LAB_NODES_MIN = 2, LAB_NODES_MAX = 9, LAB_TEXTS_MAX = 64, LAB_TIMEOUT_S =
 
 struct lab_node {
 	uint32_t id;
-	char *dir, *datadir, *socket, *settings, *log, *state_dir, *tls_dir;
+	char *dir, *datadir, *socket, *settings, *log, *state_dir;
+	char *tls_dir, *tls_ca, *tls_cert, *tls_key;
 	char address[32]; /* in a network lab */
 };
 

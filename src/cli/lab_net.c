@@ -239,20 +239,16 @@ enum err_code lab_net_plug(const struct lab *lab, const struct lab_node *node, b
 
 static enum err_code issue(const struct lab_node *node, const struct tls_authority *authority, struct err *err)
 {
-	char *ca = mem_printf("%s/ca.pem", node->tls_dir), *cert = mem_printf("%s/cert.pem", node->tls_dir);
-	char *key = mem_printf("%s/key.pem", node->tls_dir), *name = mem_printf("syncline-%u", (unsigned)node->id);
+	char name[32];
 	enum err_code code = ERR_OK;
+	snprintf(name, sizeof name, "syncline-%u", (unsigned)node->id);
 	if (mkdir(node->tls_dir, 0700) != 0)
 		code = err_set(err, ERR_IO, "%s: can't make the folder: %s; check the folder above it", node->tls_dir,
 		               strerror(errno));
 	if (code == ERR_OK)
-		code = tls_authority_write(authority, ca, err);
+		code = tls_authority_write(authority, node->tls_ca, err);
 	if (code == ERR_OK)
-		code = tls_authority_issue(authority, name, node->address, cert, key, err);
-	free(name);
-	free(key);
-	free(cert);
-	free(ca);
+		code = tls_authority_issue(authority, name, node->address, node->tls_cert, node->tls_key, err);
 	return code;
 }
 

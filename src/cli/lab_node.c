@@ -13,18 +13,14 @@
 #include "node/files.h"
 #include "node/private_server.h"
 #include "node/process.h"
+#include "node/settings.h"
 
 enum { DAEMON_POLL_MS = 10, DAEMON_STOP_TIMEOUT_MS = 30 * 1000, LOG_TAIL_BYTES = 4096, PORT = 3306 };
 
 /* The server */
 
-struct server_paths {
-	char *ca, *cert, *key;
-};
-
-static struct private_server server_of(const struct lab *lab, const struct lab_node *node, struct server_paths *paths)
+static struct private_server server_of(const struct lab *lab, const struct lab_node *node)
 {
-	*paths = (struct server_paths){0};
 	struct private_server server = {
 	    .dir = node->dir,
 	    .datadir = node->datadir,
@@ -39,63 +35,41 @@ static struct private_server server_of(const struct lab *lab, const struct lab_n
 	if (lab->network) {
 		server.address = node->address;
 		server.port = PORT;
-		server.tls_ca = paths->ca = mem_printf("%s/ca.pem", node->tls_dir);
-		server.tls_cert = paths->cert = mem_printf("%s/cert.pem", node->tls_dir);
-		server.tls_key = paths->key = mem_printf("%s/key.pem", node->tls_dir);
+		server.tls_ca = node->tls_ca;
+		server.tls_cert = node->tls_cert;
+		server.tls_key = node->tls_key;
 	}
 	return server;
 }
 
-static void free_paths(struct server_paths *paths)
-{
-	free(paths->ca);
-	free(paths->cert);
-	free(paths->key);
-}
-
 enum err_code lab_server_create(const struct lab *lab, const struct lab_node *node, const char *like, struct err *err)
 {
-	struct server_paths paths;
-	struct private_server server = server_of(lab, node, &paths);
-	enum err_code code = private_server_create(&server, like, err);
-	free_paths(&paths);
-	return code;
+	struct private_server server = server_of(lab, node);
+	return private_server_create(&server, like, err);
 }
 
 enum err_code lab_server_start(const struct lab *lab, const struct lab_node *node, struct err *err)
 {
-	struct server_paths paths;
-	struct private_server server = server_of(lab, node, &paths);
-	enum err_code code = private_server_start(&server, err);
-	free_paths(&paths);
-	return code;
+	struct private_server server = server_of(lab, node);
+	return private_server_start(&server, err);
 }
 
 enum err_code lab_server_wait(const struct lab *lab, const struct lab_node *node, unsigned timeout_s, struct err *err)
 {
-	struct server_paths paths;
-	struct private_server server = server_of(lab, node, &paths);
-	enum err_code code = private_server_wait_ready(&server, (int64_t)timeout_s * 1000, err);
-	free_paths(&paths);
-	return code;
+	struct private_server server = server_of(lab, node);
+	return private_server_wait_ready(&server, (int64_t)timeout_s * 1000, err);
 }
 
 enum err_code lab_server_stop(const struct lab *lab, const struct lab_node *node, int signal, struct err *err)
 {
-	struct server_paths paths;
-	struct private_server server = server_of(lab, node, &paths);
-	enum err_code code = private_server_stop(&server, signal, err);
-	free_paths(&paths);
-	return code;
+	struct private_server server = server_of(lab, node);
+	return private_server_stop(&server, signal, err);
 }
 
 bool lab_server_is_running(const struct lab *lab, const struct lab_node *node)
 {
-	struct server_paths paths;
-	struct private_server server = server_of(lab, node, &paths);
-	bool running = private_server_is_running(&server);
-	free_paths(&paths);
-	return running;
+	struct private_server server = server_of(lab, node);
+	return private_server_is_running(&server);
 }
 
 enum err_code lab_connect(const struct lab_node *node, struct connection *connection, struct err *err)
@@ -109,35 +83,19 @@ enum err_code lab_connect(const struct lab_node *node, struct connection *connec
 
 /* The daemon */
 
-/* NAME = "value", as Connector/C's option files escape it. */
-static void append_option(struct buf *to, const char *name, const char *value)
-{
-	buf_printf(to, "%s = \"", name);
-	for (const char *c = value; *c != 0; c++)
-		buf_printf(to, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-	buf_append_str(to, "\"\n");
-}
-
-static void append_file_option(struct buf *to, const char *name, const char *dir, const char *file)
-{
-	char *path = mem_printf("%s/%s", dir, file);
-	append_option(to, name, path);
-	free(path);
-}
-
 static void append_peer(struct buf *to, const struct lab *lab, const struct lab_node *node, const struct lab_node *peer)
 {
 	buf_printf(to, "\n[syncline-peer-%u]\n", (unsigned)peer->id);
 	if (!lab->network) {
-		append_option(to, "socket", peer->socket);
-		append_option(to, "user", "root");
+		settings_append_option(to, "socket", peer->socket);
+		settings_append_option(to, "user", "root");
 		return;
 	}
-	append_option(to, "host", peer->address);
+	settings_append_option(to, "host", peer->address);
 	buf_printf(to, "port = %u\nuser = syncline-%u\n", (unsigned)PORT, (unsigned)node->id);
-	append_file_option(to, "ssl-ca", node->tls_dir, "ca.pem");
-	append_file_option(to, "ssl-cert", node->tls_dir, "cert.pem");
-	append_file_option(to, "ssl-key", node->tls_dir, "key.pem");
+	settings_append_option(to, "ssl-ca", node->tls_ca);
+	settings_append_option(to, "ssl-cert", node->tls_cert);
+	settings_append_option(to, "ssl-key", node->tls_key);
 	buf_append_str(to, "ssl-verify-server-cert = 1\n");
 }
 
@@ -146,11 +104,11 @@ enum err_code lab_daemon_configure(const struct lab *lab, const struct lab_node 
 	struct buf text = {0};
 	buf_printf(&text, "[syncline]\nnode-id = %u\n", (unsigned)node->id);
 	for (size_t i = 0; i < lab->database_count; i++)
-		append_option(&text, "replicate-do-db", lab->databases[i]);
-	append_option(&text, "state-dir", node->state_dir);
+		settings_append_option(&text, "replicate-do-db", lab->databases[i]);
+	settings_append_option(&text, "state-dir", node->state_dir);
 	buf_append_str(&text, "\n[syncline-server]\n");
-	append_option(&text, "socket", node->socket);
-	append_option(&text, "user", "root");
+	settings_append_option(&text, "socket", node->socket);
+	settings_append_option(&text, "user", "root");
 	for (size_t i = 0; i < lab->node_count; i++)
 		if (lab->nodes[i].id != node->id)
 			append_peer(&text, lab, node, &lab->nodes[i]);

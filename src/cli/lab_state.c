@@ -47,6 +47,9 @@ static void init_node(struct lab_node *node, const char *dir, uint32_t id)
 	node->log = mem_printf("%s/syncline.log", node->dir);
 	node->state_dir = mem_printf("%s/state", node->dir);
 	node->tls_dir = mem_printf("%s/tls", node->dir);
+	node->tls_ca = mem_printf("%s/ca.pem", node->tls_dir);
+	node->tls_cert = mem_printf("%s/cert.pem", node->tls_dir);
+	node->tls_key = mem_printf("%s/key.pem", node->tls_dir);
 	snprintf(node->address, sizeof node->address, "192.168.10.%u", (unsigned)id);
 }
 
@@ -87,6 +90,9 @@ void lab_free(struct lab *lab)
 		free(node->log);
 		free(node->state_dir);
 		free(node->tls_dir);
+		free(node->tls_ca);
+		free(node->tls_cert);
+		free(node->tls_key);
 	}
 	*lab = (struct lab){0};
 }

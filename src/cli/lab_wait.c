@@ -56,10 +56,9 @@ static enum err_code check_link(const struct lab_node *node, const struct lab_no
 		if (!vector_has(&position, &goal->gtids[i]))
 			buf_printf(&lacks, "%s%s", lacks.size ? "," : "", gtid_format(&goal->gtids[i], text));
 	}
-	enum err_code code =
-	    err_set(err, ERR_BUSY, "node %u lacks node %u's transactions up to %s; its link is %s%s%s", (unsigned)node->id,
-	            (unsigned)peer->id, buf_str(&lacks), link->paused ? "paused (see lab heal)" : link->state,
-	            *link->why ? ": " : "", link->why);
+	enum err_code code = err_set(err, ERR_BUSY, "node %u lacks node %u's transactions up to %s; its link is %s%s%s",
+	                             (unsigned)node->id, (unsigned)peer->id, buf_str(&lacks),
+	                             link->paused ? "held" : link->state, *link->why ? ": " : "", link->why);
 	buf_free(&lacks);
 	return code;
 }

@@ -10,6 +10,7 @@ static const struct command commands[] = {
     {"status", command_status, "--defaults-file=FILE [--json]", "how each link of this node is doing"},
     {"pause", command_pause, "--defaults-file=FILE PEER", "hold the link from a peer, across restarts"},
     {"resume", command_resume, "--defaults-file=FILE PEER", "let it go on"},
+    {"skip", command_skip, "--defaults-file=FILE GTID", "pass over the transaction that a link is stopped at"},
     {"lab", command_lab, "COMMAND", "several nodes on this machine: up, cut, kill, wait, sql, down, …"},
     {"demo", command_demo, "[--keep] [--dir=DIR]", "two nodes and the guide's four tests, shown"},
     {"net-holder", command_net_holder, "DIR", NULL},

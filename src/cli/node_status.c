@@ -31,6 +31,7 @@ static void read_link(const json_t *object, struct link_status *ret)
 	    .where = text_of(object, "where"),
 	    .state = text_of(object, "state"),
 	    .why = text_of(object, "why"),
+	    .transaction = text_of(object, "transaction"),
 	    .position = text_of(object, "position"),
 	    .since_s = number_of(object, "since"),
 	    .lag_transactions = number_of(object, "lag_transactions"),
@@ -70,6 +71,7 @@ void node_status_free(struct node_status *s)
 		free(s->links[i].where);
 		free(s->links[i].state);
 		free(s->links[i].why);
+		free(s->links[i].transaction);
 		free(s->links[i].position);
 	}
 	*s = (struct node_status){0};

@@ -64,11 +64,14 @@ struct applier {
 	bool is_relay;       /* somebody's batch, taken apart by its manifest */
 	struct manifest relay;
 	struct manifest_reader relay_reader;
+	uint64_t relay_only; /* not 0: of the relayed batch only this transaction is taken this time */
 	uint64_t have_seq;        /* of the group's origin, when the group began */
 	uint64_t maps_generation; /* of the schema that the current statement's tables were checked against */
 
 	struct batch batch;
 	struct applier_counts counts;
+	bool has_culprit;
+	struct gtid culprit;
 };
 
 struct applier *applier_new(const struct settings *settings, const struct settings_peer *peer, struct state *state)
@@ -143,7 +146,7 @@ enum err_code applier_start(struct applier *a, struct vector *ret_position, stru
 	}
 	format_init(&a->format);
 	a->position = a->committed = position;
-	a->position_moved = false;
+	a->position_moved = a->has_culprit = false;
 	a->saved_ms = clock_monotonic_ms();
 	state_peer_knows(a->state, a->peer->node_id, &position);
 	*ret_position = position;
@@ -163,6 +166,13 @@ struct applier_counts applier_counts(const struct applier *a)
 bool applier_at_end(const struct applier *a)
 {
 	return a->at_end;
+}
+
+bool applier_culprit(const struct applier *a, struct gtid *ret_gtid)
+{
+	if (a->has_culprit)
+		*ret_gtid = a->culprit;
+	return a->has_culprit;
 }
 
 uint32_t applier_time(const struct applier *a)
@@ -185,7 +195,7 @@ static enum err_code flush(struct applier *a, struct err *err)
 	struct batch *b = &a->batch;
 	struct vector position = a->position, here;
 	struct buf manifest = {0};
-	enum err_code code = vector_advance(&position, &b->last, err);
+	enum err_code code = a->relay_only ? ERR_OK : vector_advance(&position, &b->last, err);
 	if (code != ERR_OK)
 		return code;
 	if (!b->is_sealed)
@@ -300,6 +310,20 @@ static enum err_code check_own(struct applier *a, const struct gtid *gtid, struc
 	return code;
 }
 
+/* The operator said so: the transaction counts as applied. Under the origin's claim. */
+static enum err_code pass_over(struct applier *a, const struct gtid *gtid, struct err *err)
+{
+	char text[GTID_TEXT_MAX];
+	enum err_code code = ddl_pass_over(apply_connection(a->apply), gtid, a->peer->node_id, err);
+	if (code == ERR_OK)
+		code = state_applied(a->state, gtid, err);
+	if (code == ERR_OK) {
+		log_line(LOG_LEVEL_WARNING, a->who, "passed over transaction %s, as the operator said", gtid_format(gtid, text));
+		a->one_by_one -= a->one_by_one > 0;
+	}
+	return code;
+}
+
 static enum err_code group_start(struct applier *a, const struct event *event, struct err *err)
 {
 	if (a->group != GROUP_NONE)
@@ -314,6 +338,7 @@ static enum err_code group_start(struct applier *a, const struct event *event, s
 	a->group_counted = false;
 	a->group_rows = 0;
 	a->is_relay = false;
+	a->relay_only = 0;
 	if (a->batch.is_open && a->batch.origin != gtid->domain)
 		code = commit_batch(a, err);
 	if (code == ERR_OK && gtid->domain == a->settings->node_id) {
@@ -325,7 +350,10 @@ static enum err_code group_start(struct applier *a, const struct event *event, s
 	if (code == ERR_OK && a->group == GROUP_OPEN && !a->batch.is_open) {
 		/* Another link may be applying it right now: only under the claim is the answer final. */
 		code = open_batch(a, &a->position, err);
-		if (code == ERR_OK && gtid->seq <= a->have_seq) {
+		bool passed_over = code == ERR_OK && gtid->seq > a->have_seq && state_take_skip(a->state, gtid);
+		if (passed_over)
+			code = pass_over(a, gtid, err);
+		if (passed_over || gtid->seq <= a->have_seq) {
 			release(a);
 			a->group = GROUP_PASSING;
 		}
@@ -347,13 +375,18 @@ static enum err_code group_end(struct applier *a, struct err *err)
 	struct batch *b = &a->batch;
 	bool applied = a->group == GROUP_OPEN;
 	a->group = GROUP_NONE;
+	if (a->relay_only != 0 && a->relay_only != a->gtid.gtid.seq) {
+		/* The batch's other transactions follow when it is read again, from the position before it. */
+		enum err_code code = commit_batch(a, err);
+		return code == ERR_OK ? err_set(err, ERR_BUSY, "taking a relayed batch apart") : code;
+	}
 	if (applied && a->is_relay && !manifest_reader_done(&a->relay_reader) &&
 	    a->relay.transactions[0].seq <= a->have_seq)
 		return refuse(a, err, "holds a batch that its manifest doesn't fit", "compare the rows by hand");
 	/* Now the row changes of the last transaction are known. */
 	if (applied && a->group_counted)
 		b->manifest.transactions[b->manifest.count - 1].row_changes =
-		    a->is_relay ? a->relay_reader.taken : a->group_rows;
+		    a->is_relay && !a->relay_only ? a->relay_reader.taken : a->group_rows;
 	enum err_code code = vector_advance(&a->position, &a->gtid.gtid, err);
 	if (code != ERR_OK)
 		return code;
@@ -368,6 +401,16 @@ static enum err_code group_end(struct applier *a, struct err *err)
 
 /* Rows ------------------------------------------------------------------------------------------------------ */
 
+/* The claim was taken anew: another link may have applied the group meanwhile. Then it is passed by. */
+static bool pass_if_here(struct applier *a)
+{
+	if (a->gtid.gtid.seq > a->have_seq)
+		return false;
+	a->group = GROUP_PASSING;
+	apply_forget_statement(a->apply);
+	return true;
+}
+
 /* The group is somebody's batch that this peer applied: its transactions are told apart by the manifest. */
 static enum err_code begin_relay(struct applier *a, const struct table *table, const struct event *event,
                                  struct err *err)
@@ -379,13 +422,27 @@ static enum err_code begin_relay(struct applier *a, const struct table *table, c
 	if (a->relay.transactions[a->relay.count - 1].seq != a->gtid.gtid.seq)
 		return refuse(a, err, "has a manifest that doesn't end with it", "compare the rows by hand");
 	code = open_batch(a, &a->relay.context, err);
-	for (size_t i = 0; code == ERR_OK && i < a->relay.count; i++)
-		if (a->relay.transactions[i].seq > a->have_seq)
-			manifest_add(&a->batch.manifest, &a->relay.transactions[i]);
-	a->batch.last = a->gtid.gtid;
+	if (code != ERR_OK || pass_if_here(a))
+		return code;
+	bool first = true;
+	for (size_t i = 0; i < a->relay.count; i++) {
+		const struct manifest_transaction *t = &a->relay.transactions[i];
+		if (t->seq <= a->have_seq || (a->relay_only != 0 && t->seq != a->relay_only))
+			continue;
+		struct gtid gtid = {.domain = a->gtid.gtid.domain, .server = t->server, .seq = t->seq};
+		if (first && state_take_skip(a->state, &gtid)) {
+			code = pass_over(a, &gtid, err);
+			return code == ERR_OK ? err_set(err, ERR_BUSY, "reading on behind a transaction passed over") : code;
+		}
+		if (first && a->one_by_one > 0)
+			a->relay_only = t->seq;
+		manifest_add(&a->batch.manifest, t);
+		a->batch.last = gtid;
+		first = false;
+	}
 	a->is_relay = a->group_counted = true;
 	manifest_reader_start(&a->relay_reader, &a->relay);
-	return code;
+	return ERR_OK;
 }
 
 static enum err_code count_group(struct applier *a, struct err *err)
@@ -393,7 +450,7 @@ static enum err_code count_group(struct applier *a, struct err *err)
 	if (a->group_counted)
 		return ERR_OK;
 	enum err_code code = open_batch(a, &a->position, err);
-	if (code != ERR_OK)
+	if (code != ERR_OK || pass_if_here(a))
 		return code;
 	const struct gtid *gtid = &a->gtid.gtid;
 	manifest_add(&a->batch.manifest,
@@ -403,15 +460,15 @@ static enum err_code count_group(struct applier *a, struct err *err)
 	return ERR_OK;
 }
 
-/* Takes the keys of the event's rows. Of a relayed batch some rows may be here already: *ret_from is where those that are not
- * begin, which is also where they go on to the end, since a log is in order. */
+/* Takes the keys of the event's rows. Of a relayed batch some rows may be here already, or not be wanted this time: those
+ * to apply stand together, since a log is in order, from *ret_from up to *ret_to; both NULL if there are none. */
 static enum err_code take_rows(struct applier *a, const struct table *table, const struct rows_event *rows,
-                               const uint8_t **ret_from, struct err *err)
+                               const uint8_t **ret_from, const uint8_t **ret_to, struct err *err)
 {
 	struct row_change change;
 	bool more;
 	enum err_code code;
-	*ret_from = NULL;
+	*ret_from = *ret_to = NULL;
 	rows_iter_start(&a->rows, rows, &table->map);
 	while ((code = rows_next(&a->rows, &change, &more, err)) == ERR_OK && more) {
 		uint64_t keys[2], seq = a->gtid.gtid.seq;
@@ -420,11 +477,12 @@ static enum err_code take_rows(struct applier *a, const struct table *table, con
 			if (t == NULL)
 				return refuse(a, err, "holds a batch that its manifest doesn't fit", "compare the rows by hand");
 			seq = t->seq;
-			if (seq <= a->have_seq)
+			if (seq <= a->have_seq || (a->relay_only != 0 && seq != a->relay_only))
 				continue;
 		}
 		if (*ret_from == NULL)
 			*ret_from = change.bytes;
+		*ret_to = change.bytes + change.size;
 		a->group_rows++;
 		unsigned count = rowkey_of_change(table->hash, &table->map, &change, keys);
 		for (unsigned i = 0; i < count; i++)
@@ -437,7 +495,7 @@ static enum err_code on_rows(struct applier *a, const struct event *packed, stru
 {
 	struct event event;
 	struct rows_event rows;
-	const uint8_t *from;
+	const uint8_t *from, *to;
 	enum err_code code = event_uncompress(packed, EVENT_BYTES_MAX, &a->scratch, &event, err);
 	if (code == ERR_OK)
 		code = rows_parse(&event, NULL, &rows, err);
@@ -451,17 +509,19 @@ static enum err_code on_rows(struct applier *a, const struct event *packed, stru
 	if (table != NULL && table->is_links && a->gtid.gtid.domain != a->peer->node_id)
 		code = begin_relay(a, table, &event, err);
 	if (code == ERR_OK && table != NULL && table->is_replicated) {
-		if ((code = count_group(a, err)) != ERR_OK || (code = rows_parse(&event, &table->map, &rows, err)) != ERR_OK ||
-		    (code = take_rows(a, table, &rows, &from, err)) != ERR_OK)
+		if ((code = count_group(a, err)) != ERR_OK || a->group == GROUP_PASSING)
+			return code;
+		if ( (code = rows_parse(&event, &table->map, &rows, err)) != ERR_OK ||
+		    (code = take_rows(a, table, &rows, &from, &to, err)) != ERR_OK)
 			return code;
 		if (a->maps_generation < a->batch.generation)
 			a->batch.generation = a->maps_generation;
-		if (from == rows.rows) {
+		if (from == rows.rows && to == rows.rows + rows.rows_size) {
 			apply_rows(a->apply, &event);
 		} else if (from != NULL) {
 			struct event part = event;
 			buf_clear(&a->part);
-			rows_append_event(&event, &rows, rows.flags, from, (size_t)(rows.rows + rows.rows_size - from), &a->part);
+			rows_append_event(&event, &rows, rows.flags, from, (size_t)(to - from), &a->part);
 			part.bytes = a->part.data;
 			part.size = a->part.size;
 			apply_rows(a->apply, &part);
@@ -486,6 +546,9 @@ static enum err_code on_table_map(struct applier *a, const struct event *event, 
 	if (code == ERR_OK) {
 		a->maps_generation = generation;
 		apply_table_map(a->apply, event);
+	} else if (!err_retryable(code)) {
+		char text[GTID_TEXT_MAX];
+		err_wrap(err, "transaction %s can't be applied", gtid_format(&a->gtid.gtid, text));
 	}
 	return code;
 }
@@ -662,6 +725,8 @@ static enum err_code handle(struct applier *a, const struct event *event, struct
 static enum err_code failed(struct applier *a, enum err_code code, struct err *err)
 {
 	size_t transactions = a->batch.manifest.count;
+	a->has_culprit = transactions > 0 || a->group != GROUP_NONE;
+	a->culprit = transactions > 0 ? a->batch.last : a->gtid.gtid;
 	if (err_retryable(code) || transactions <= 1)
 		return code;
 	a->one_by_one = transactions;

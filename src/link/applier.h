@@ -45,6 +45,8 @@ const struct vector *applier_position(const struct applier *applier);
 struct applier_counts applier_counts(const struct applier *applier);
 /* The peer had nothing more when it sent the last event (a heartbeat). */
 bool applier_at_end(const struct applier *applier);
+/* The transaction that the last error was about; false if it was about none. */
+bool applier_culprit(const struct applier *applier, struct gtid *ret_gtid);
 /* Commit time at the origin of the transaction last read, seconds. */
 uint32_t applier_time(const struct applier *applier);
 

@@ -195,6 +195,13 @@ static void set_paused(struct link *l, bool paused)
 	pthread_mutex_unlock(&l->lock);
 }
 
+static void set_culprit(struct link *l)
+{
+	pthread_mutex_lock(&l->lock);
+	l->view.has_culprit = applier_culprit(l->applier, &l->view.culprit);
+	pthread_mutex_unlock(&l->lock);
+}
+
 static void *link_main(void *context)
 {
 	struct link *l = context;
@@ -222,6 +229,7 @@ static void *link_main(void *context)
 				log_line(LOG_LEVEL_INFO, l->who, "trying again: %s", err.message);
 			state_sleep(l->state, connect_ms);
 		} else {
+			set_culprit(l);
 			enter(l, LINK_STOPPED, err.message);
 			state_sleep(l->state, stopped_ms);
 		}

@@ -25,6 +25,8 @@ struct link_view {
 	bool paused;
 	char why[768];
 	int64_t since; /* when the state was entered, seconds */
+	bool has_culprit; /* stopped at this transaction */
+	struct gtid culprit;
 	struct vector position;
 	struct applier_counts counts;
 	bool lag_known;

@@ -33,6 +33,9 @@ static json_t *link_json(struct link *link)
 	json_object_set_new(o, "where", text_or_null(v.where));
 	json_object_set_new(o, "state", json_string(link_state_name(v.state)));
 	json_object_set_new(o, "why", text_or_null(v.why));
+	char gtid[GTID_TEXT_MAX];
+	bool at = v.state == LINK_STOPPED && v.has_culprit;
+	json_object_set_new(o, "transaction", at ? json_string(gtid_format(&v.culprit, gtid)) : json_null());
 	json_object_set_new(o, "paused", json_boolean(v.paused));
 	json_object_set_new(o, "since", json_integer(v.since));
 	json_object_set_new(o, "position", vector_text(&v.position));

@@ -26,6 +26,8 @@ struct state {
 	struct window *window;
 	struct vector known[PEERS_MAX]; /* by place in settings->peers */
 	struct vector settled;
+	bool has_skip;
+	struct gtid skip;
 	size_t claim_count;
 	struct claim claims[PEERS_MAX];
 };
@@ -173,6 +175,24 @@ void state_release(struct state *s, uint32_t domain, uint32_t peer)
 		pthread_cond_broadcast(&s->changed);
 	}
 	unlock(s);
+}
+
+void state_request_skip(struct state *s, const struct gtid *gtid)
+{
+	lock(s);
+	s->has_skip = true;
+	s->skip = *gtid;
+	unlock(s);
+}
+
+bool state_take_skip(struct state *s, const struct gtid *gtid)
+{
+	lock(s);
+	bool taken = s->has_skip && s->skip.domain == gtid->domain && s->skip.seq == gtid->seq;
+	if (taken)
+		s->has_skip = false;
+	unlock(s);
+	return taken;
 }
 
 void state_tail_start(struct state *s, const struct vector *from)

@@ -39,6 +39,10 @@ uint64_t state_tailed_seq(struct state *state, uint32_t domain);
 bool state_claim(struct state *state, uint32_t domain, uint32_t peer);
 void state_release(struct state *state, uint32_t domain, uint32_t peer);
 
+/* The operator decided to pass over this transaction; whoever gets to it takes the decision. */
+void state_request_skip(struct state *state, const struct gtid *gtid);
+bool state_take_skip(struct state *state, const struct gtid *gtid);
+
 /* The tail's side. */
 enum err_code state_tailed(struct state *state, const struct gtid *gtid, struct err *err) ERR_MUST_CHECK;
 void state_tail_start(struct state *state, const struct vector *from);

@@ -29,6 +29,31 @@ struct supervisor {
 	int stop_pipe[2];  /* written by the control thread: end */
 };
 
+/* Only what a link is stopped at may be passed over: what stands before it is not decided yet. */
+static void skip(struct supervisor *s, size_t link_count, const char *text, struct buf *ret)
+{
+	struct gtid gtid;
+	struct link_view view;
+	struct err err;
+	bool found = false;
+	if (gtid_parse(text, &gtid, &err) != ERR_OK) {
+		buf_printf(ret, "error: %s\n", err.message);
+		return;
+	}
+	for (size_t i = 0; i < link_count && !found; i++) {
+		link_view(s->links[i], &view);
+		found = view.state == LINK_STOPPED && view.has_culprit && view.culprit.domain == gtid.domain &&
+		        view.culprit.seq == gtid.seq;
+	}
+	if (found) {
+		state_request_skip(s->state, &gtid);
+		state_wake(s->state);
+		buf_append_str(ret, "ok\n");
+	} else {
+		buf_printf(ret, "error: no link of this node is stopped at %s; `syncline status` tells at which it is\n", text);
+	}
+}
+
 /* The control socket's commands, on its thread. */
 static void answer(void *context, const char *command, struct buf *ret)
 {
@@ -45,11 +70,15 @@ static void answer(void *context, const char *command, struct buf *ret)
 		buf_append_str(ret, "ok\n");
 		return;
 	}
+	if (strncmp(command, "skip ", 5) == 0) {
+		skip(s, link_count, command + 5, ret);
+		return;
+	}
 	if (strcmp(command, "stop") == 0) {
 		buf_append_str(ret, write(s->stop_pipe[1], "", 1) == 1 ? "ok\n" : "error: can't stop\n");
 		return;
 	}
-	buf_append_str(ret, "error: unknown command; the commands are status, wake and stop\n");
+	buf_append_str(ret, "error: unknown command; the commands are status, wake, skip and stop\n");
 }
 
 /* This node's server may come up after us, after a power cut: wait for it, as long as it takes. */

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "node/files.h"
 #include "node/process.h"
+#include "node/settings.h"
 #include "sql/connection.h"
 
 enum {
@@ -50,15 +51,6 @@ enum err_code private_server_check_option(const char *name, const char *value, s
 	return ERR_OK;
 }
 
-/* NAME="value", as MariaDB's option files escape it. */
-static void append_option(struct buf *to, const char *name, const char *value)
-{
-	buf_printf(to, "%s = \"", name);
-	for (const char *c = value; *c != 0; c++)
-		buf_printf(to, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-	buf_append_str(to, "\"\n");
-}
-
 static void append_number(struct buf *to, const char *name, unsigned value)
 {
 	buf_printf(to, "%s = %u\n", name, value);
@@ -72,13 +64,13 @@ static bool runs_as_root(const struct private_server *s)
 
 static void append_tcp(struct buf *to, const struct private_server *s)
 {
-	append_option(to, "bind_address", s->address);
+	settings_append_option(to, "bind_address", s->address);
 	append_number(to, "port", s->port);
 	if (s->tls_cert == NULL)
 		return;
-	append_option(to, "ssl_ca", s->tls_ca);
-	append_option(to, "ssl_cert", s->tls_cert);
-	append_option(to, "ssl_key", s->tls_key);
+	settings_append_option(to, "ssl_ca", s->tls_ca);
+	settings_append_option(to, "ssl_cert", s->tls_cert);
+	settings_append_option(to, "ssl_key", s->tls_key);
 	buf_append_str(
 	    to, "tls_version = TLSv1.2,TLSv1.3\nrequire_secure_transport = ON\n"); /* a UNIX socket counts as secure */
 }
@@ -132,7 +124,7 @@ static void append_given(struct buf *to, const struct private_server *s)
 			continue;
 		}
 		char *name = mem_printf("%.*s", (int)(equals - s->options[i]), s->options[i]);
-		append_option(to, name, equals + 1);
+		settings_append_option(to, name, equals + 1);
 		free(name);
 	}
 }
@@ -143,12 +135,12 @@ static enum err_code write_options(const struct private_server *s, struct err *e
 	char *path = mem_printf("%s/my.cnf", s->dir), *pid_file = mem_printf("%s/mariadb.pid", s->dir);
 	char *log = mem_printf("%s/mariadb.err", s->dir);
 	buf_append_str(&text, "# Written by syncline at each start of this private server.\n[mariadbd]\n");
-	append_option(&text, "datadir", s->datadir);
-	append_option(&text, "socket", s->socket);
-	append_option(&text, "pid_file", pid_file);
-	append_option(&text, "log_error", log);
+	settings_append_option(&text, "datadir", s->datadir);
+	settings_append_option(&text, "socket", s->socket);
+	settings_append_option(&text, "pid_file", pid_file);
+	settings_append_option(&text, "log_error", log);
 	if (runs_as_root(s))
-		append_option(&text, "user", "root");
+		settings_append_option(&text, "user", "root");
 	append_replication(&text, s);
 	append_rest(&text);
 	if (s->address != NULL)

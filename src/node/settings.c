@@ -613,6 +613,14 @@ void settings_free(struct settings *s)
 	*s = (struct settings){0};
 }
 
+void settings_append_option(struct buf *to, const char *name, const char *value)
+{
+	buf_printf(to, "%s = \"", name);
+	for (const char *c = value; *c != 0; c++)
+		buf_printf(to, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+	buf_append_str(to, "\"\n");
+}
+
 bool settings_replicates(const struct settings *s, const char *database)
 {
 	for (size_t i = 0; i < s->database_count; i++)

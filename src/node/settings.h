@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
 
@@ -53,6 +54,8 @@ struct settings {
 
 enum err_code settings_load(const char *file, struct settings *ret_settings, struct err *err) ERR_MUST_CHECK;
 void settings_free(struct settings *settings); /* accepts a zeroed one */
+/* Appends the line NAME = "value", escaped as the server's and Connector/C's option files want it. */
+void settings_append_option(struct buf *to, const char *name, const char *value);
 bool settings_replicates(const struct settings *settings, const char *database);
 
 #endif

@@ -168,6 +168,12 @@ void apply_statement_end(struct apply *a)
 	a->maps_changed = false;
 }
 
+void apply_forget_statement(struct apply *a)
+{
+	buf_clear(&a->maps);
+	a->maps_changed = false;
+}
+
 size_t apply_gathered(const struct apply *a)
 {
 	return a->body.size + a->pending.size / 3 * 4;

@@ -44,6 +44,8 @@ void apply_table_map(struct apply *apply, const struct event *table_map);
 /* A plain rows event (no checksum, uncompressed) of a table of the current statement. */
 void apply_rows(struct apply *apply, const struct event *rows);
 void apply_statement_end(struct apply *apply);
+/* The current statement's tables were told of, but its rows won't come. */
+void apply_forget_statement(struct apply *apply);
 /* Bytes gathered and not flushed yet. */
 size_t apply_gathered(const struct apply *apply);
 

@@ -4,14 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "merge/rowkey.h"
 
-enum { CACHE_SIZE = 512 };
+enum { CACHE_SIZE = 512, ANSWER_MS_MAX = 5000 };
 
 struct answer {
 	uint64_t key; /* hash of table and column names, 0: free */
 	uint64_t generation;
+	int64_t asked_ms;
 };
 
 struct catalogue {
@@ -117,10 +119,11 @@ enum err_code catalogue_check(struct catalogue *catalogue, struct connection *co
 		    map->database, map->table);
 	uint64_t key = rowkey_columns(map) | 1;
 	struct answer *answer = &catalogue->answers[key / 2 % CACHE_SIZE];
-	if (answer->key == key && answer->generation == generation)
+	int64_t now = clock_monotonic_ms();
+	if (answer->key == key && answer->generation == generation && now - answer->asked_ms < ANSWER_MS_MAX)
 		return ERR_OK;
 	enum err_code code = ask(connection, map, err);
 	if (code == ERR_OK)
-		*answer = (struct answer){.key = key, .generation = generation};
+		*answer = (struct answer){.key = key, .generation = generation, .asked_ms = now};
 	return code;
 }

@@ -3,7 +3,7 @@
  * Rows events name columns by position. A table whose columns differ from the table map's would get values in the wrong columns, so
  * each table is compared by column names before its first rows are applied, and again when the schema's generation has moved
  * (DDL was seen in this server's log). Also refused: a table that is not here, or not transactional, since then exactly-once
- * can't be kept. Answers are cached; one thread.
+ * can't be kept. Answers are cached for a few seconds (DDL that isn't logged moves no generation); one thread.
  */
 #ifndef SYNCLINE_SQL_CATALOGUE_H
 #define SYNCLINE_SQL_CATALOGUE_H

@@ -3,7 +3,8 @@
 COLUMNS: name, definition, how SELECT shows it for comparison (see `expected` in test_binlog_print.py), values as SQL.
 """
 
-CHAR, BYTES, ZERO_PADDED, NUMBER, FLOAT, DOUBLE, EPOCH, UUID = "char bytes zero_padded number float double epoch uuid".split()
+CHAR, BYTES, ZERO_PADDED, NUMBER = "char", "bytes", "zero_padded", "number"
+FLOAT, DOUBLE, EPOCH, UUID = "float", "double", "epoch", "uuid"
 
 
 def quoted(text):

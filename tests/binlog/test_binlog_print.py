@@ -58,8 +58,8 @@ def settings(server):
     """Each test finds the server as it was started."""
     yield
     server.run("SET GLOBAL log_bin_compress=OFF, GLOBAL binlog_row_metadata=FULL, GLOBAL binlog_checksum=CRC32",
-               "SET binlog_row_image=FULL, time_zone='+00:00', foreign_key_checks=1, unique_checks=1, lc_time_names=DEFAULT",
-               "SET binlog_alter_two_phase=OFF, GLOBAL mysql56_temporal_format=ON")
+               "SET binlog_row_image=FULL, time_zone='+00:00', foreign_key_checks=1, unique_checks=1",
+               "SET lc_time_names=DEFAULT, binlog_alter_two_phase=OFF, GLOBAL mysql56_temporal_format=ON")
 
 
 @pytest.mark.parametrize("compress", ["OFF", "ON"])
@@ -179,20 +179,21 @@ def test_absent_columns_are_absent(server):
 
 def test_a_row_of_defaults_is_a_row(server):
     """REPLACE … () with row image MINIMAL is logged as an event without a byte of rows, and yet inserts one."""
-    log = server.log_of("CREATE OR REPLACE TABLE m (a int default 3 primary key, b int)", "SET binlog_row_image=MINIMAL",
-                        "REPLACE INTO m () VALUES ()")
+    log = server.log_of("CREATE OR REPLACE TABLE m (a int default 3 primary key, b int)",
+                        "SET binlog_row_image=MINIMAL", "REPLACE INTO m () VALUES ()")
     assert binlog_print("rows", log) == mariadb_binlog(log) == b"### INSERT INTO `d`.`m` VALUES ()\n"
     assert objects("values", log) == [
         {"table": "d.m", "kind": "write", "after": {"a": "<absent>", "b": "<absent>"}}]
 
 
 def test_metadata_is_what_information_schema_shows(server):
-    """Tables that differ between nodes are mapped by these names; keys are compared by these collations and prefixes."""
+    """Tables that differ between nodes are mapped by these names; keys are compared by these collations."""
     log = server.log_of(columns.create("t"), *columns.inserts("t")[:1])
     ours = objects("columns", log)[0]
     theirs = server.run("""
         SELECT c.column_name, c.is_nullable = 'YES', c.column_type LIKE '%unsigned%' OR c.data_type = 'year', l.id
-        FROM information_schema.columns c LEFT JOIN information_schema.collations l ON l.collation_name = c.collation_name
+        FROM information_schema.columns c
+        LEFT JOIN information_schema.collations l ON l.collation_name = c.collation_name
         WHERE c.table_schema = 'd' AND c.table_name = 't' ORDER BY c.ordinal_position""")
     binary = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
     assert [c["name"] for c in ours["columns"]] == [name for name, *_ in theirs]
@@ -228,7 +229,8 @@ def test_primary_keys(server, key, columns_in_key, prefixes):
 
 
 @pytest.mark.parametrize("charsets", [
-    ["utf8mb4"] * 9 + ["latin1"], ["latin1", "utf8mb4", "utf8mb4", "binary"] * 5, ["utf8mb4"], ["utf16", "ucs2", "utf32"],
+    ["utf8mb4"] * 9 + ["latin1"], ["latin1", "utf8mb4", "utf8mb4", "binary"] * 5, ["utf8mb4"],
+    ["utf16", "ucs2", "utf32"],
 ])
 def test_default_and_listed_character_sets(server, charsets):
     """The server writes whichever is shorter: one character set and the exceptions from it, or all of them."""
@@ -265,8 +267,8 @@ def test_large_rows(server):
 
 
 def test_old_temporal_format(server):
-    """Without fractions, mysql56_temporal_format=OFF is readable; with them the log lacks their number, and saying so is
-    better than a wrong key."""
+    """Without fractions, mysql56_temporal_format=OFF is readable; with them the log lacks their number, and saying so
+    is better than a wrong key."""
     log = server.log_of("SET GLOBAL mysql56_temporal_format=OFF",
                         "CREATE OR REPLACE TABLE o (a int primary key, t time, d datetime, s timestamp null)",
                         "INSERT INTO o VALUES (1, '-838:59:59', '9999-12-31 23:59:59', '2024-02-29 12:34:56'),"

@@ -1,7 +1,8 @@
 /* Fuzzes src/binlog. The input is what follows the magic of a binlog file: events, end to end.
  *
  * Whatever the bytes are, every parser sees them: an event's length is bent to fit, an event with a wrong checksum is
- * tried again as one without. Each event is copied to memory of exactly its size, so that ASan notices one byte too far.
+ * tried again as one without. Each event is copied to memory of exactly its size, so that ASan notices one byte too
+ * far.
  */
 #include <stdbool.h>
 #include <stdint.h>

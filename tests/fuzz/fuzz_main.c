@@ -64,7 +64,8 @@ static void put_in(struct buf *buf, size_t at, const uint8_t *bytes, size_t size
 	buf->size += size;
 }
 
-/* One change: a bit, a byte, an interesting integer, a piece cut out, doubled or taken from another input, the end cut off. */
+/* One change: a bit, a byte, an interesting integer, a piece cut out, doubled or taken from another input, the end cut
+ * off. */
 static void mutate_once(struct buf *buf, const struct input *other, uint64_t *state)
 {
 	static const uint32_t interesting[] = {0, 1, 0x7f, 0x80, 0xfb, 0xfc, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff};

@@ -1,4 +1,5 @@
-/* src/binlog/event and query: headers, checksums, the small events, compressed events, statements with their context. */
+/* src/binlog/event and query: headers, checksums, the small events, compressed events, statements with their
+ * context. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* src/binlog/gtid: positions in the logs of all nodes. A vector that is wrong by one means a transaction lost or applied
- * twice.
+/* src/binlog/gtid: positions in the logs of all nodes. A vector that is wrong by one means a transaction lost or
+ * applied twice.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,7 +35,8 @@ static void assert_vector(const struct vector *v, const char *text)
 	buf_free(&buf);
 }
 
-/* A GTID of a peer is taken from its text in the manifest and in commands: the largest must fit, and come out the same. */
+/* A GTID of a peer is taken from its text in the manifest and in commands: the largest must fit, and come out the
+ * same. */
 static void test_gtid_round_trip(void **state)
 {
 	(void)state;

@@ -364,8 +364,8 @@ static void walk_end(struct walk *walk)
 	buf_free(&walk->log);
 }
 
-/* The same rows, once as MariaDB logs them (v1) and once as v2, with and without extra data: version 2 must find as many
- * rows and fields. */
+/* The same rows, once as MariaDB logs them (v1) and once as v2, with and without extra data: version 2 must find as
+ * many rows and fields. */
 static void test_v2_is_v1_with_more_header(void **state)
 {
 	(void)state;
@@ -417,7 +417,8 @@ static void test_every_prefix_of_rows(void **state)
 	}
 }
 
-/* Every byte of a real log changed, one at a time: errors and wrong values, but nothing read or written outside (ASan). */
+/* Every byte of a real log changed, one at a time: errors and wrong values, but nothing read or written outside
+ * (ASan). */
 static void test_every_byte_garbled(void **state)
 {
 	(void)state;
@@ -548,8 +549,8 @@ static void test_rows_of_another_table(void **state)
 	buf_free(&map_event);
 }
 
-/* REPLACE … () with row image MINIMAL: no byte, and yet a row; while an update or delete without bytes has none. And a row
- * of no bytes in front of others would go on for ever. */
+/* REPLACE … () with row image MINIMAL: no byte, and yet a row; while an update or delete without bytes has none. And a
+ * row of no bytes in front of others would go on for ever. */
 static void test_rows_without_bytes(void **state)
 {
 	(void)state;

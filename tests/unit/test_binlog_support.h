@@ -1,7 +1,7 @@
 /* For the tests of src/binlog: events made by hand, and those of a real server from tests/fuzz/corpus/binlog.
  *
- * Include it after cmocka.h. Events that are parsed here are copied to memory of exactly their size, so that a build with
- * ASan sees one byte too far.
+ * Include it after cmocka.h. Events that are parsed here are copied to memory of exactly their size, so that a build
+ * with ASan sees one byte too far.
  */
 #ifndef SYNCLINE_TEST_BINLOG_SUPPORT_H
 #define SYNCLINE_TEST_BINLOG_SUPPORT_H

@@ -1,7 +1,7 @@
 /* src/binlog/value: the size of every kind of field, and its value as text.
  *
- * tests/binlog compares values with a real server's; here is what no server writes: cut, garbled and hostile fields, and
- * the formats it writes rarely.
+ * tests/binlog compares values with a real server's; here is what no server writes: cut, garbled and hostile fields,
+ * and the formats it writes rarely.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -147,8 +147,8 @@ static void test_sizes_of_decimals(void **state)
 		}
 }
 
-/* One byte of length up to 255, two above; a blob as many as its metadata says; a length that reaches beyond the row must
- * not be believed, 4 GiB least of all. */
+/* One byte of length up to 255, two above; a blob as many as its metadata says; a length that reaches beyond the row
+ * must not be believed, 4 GiB least of all. */
 static void test_sizes_of_strings(void **state)
 {
 	(void)state;
@@ -425,6 +425,8 @@ static void test_strings_are_escaped_or_hex(void **state)
 	    {"\5it's\\", 6, "'it\\'s\\\\'"},
 	    {"\7\0\b\t\n\r\x1a\"", 8, "'\\0\\b\\t\\n\\r\\Z\"'"},
 	    {"\2\xc3\xbc", 3, "'\xc3\xbc'"},
+	    {"\3a\x1b[", 4, "x\'611b5b\'"}, /* would reach a terminal */
+	    {"\1\x7f", 2, "x\'7f\'"},
 	    {"\1\xfc", 2, "x'fc'"},       /* latin1 */
 	    {"\2\xc0\x80", 3, "x'c080'"}, /* overlong */
 	    {"\3\xe0\x80\x80", 4, "x\'e08080\'"},
