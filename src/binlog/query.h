@@ -20,6 +20,8 @@ enum {
 	QUERY_EXPLICIT_DEF_TIMESTAMP = 1u << 24
 };
 
+enum { QUERY_SQL_MODE_NO_AUTO_VALUE_ON_ZERO = 1u << 19 }; /* MODE_NO_AUTO_VALUE_ON_ZERO in sql_mode */
+
 struct query_event {
 	uint32_t thread_id;
 	uint16_t error_code;

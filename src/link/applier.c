@@ -11,6 +11,7 @@
 #include "binlog/rows.h"
 #include "link/batch.h"
 #include "link/schema.h"
+#include "link/stage.h"
 #include "link/tables.h"
 #include "merge/rowkey.h"
 #include "sql/apply.h"
@@ -68,6 +69,7 @@ struct applier {
 	uint64_t have_seq;        /* of the group's origin, when the group began */
 	uint64_t maps_generation; /* of the schema that the current statement's tables were checked against */
 
+	struct stage *stage; /* open: the group is a CREATE TABLE … SELECT */
 	struct batch batch;
 	struct applier_counts counts;
 	bool has_culprit;
@@ -84,6 +86,7 @@ struct applier *applier_new(const struct settings *settings, const struct settin
 	a->apply = apply_new();
 	a->catalogue = catalogue_new();
 	a->tables = tables_new(settings);
+	a->stage = stage_new(peer->node_id);
 	rows_iter_init(&a->rows);
 	return a;
 }
@@ -100,6 +103,7 @@ void applier_stop(struct applier *a)
 	apply_close(a->apply); /* the server rolls back */
 	release(a);
 	tables_clear(a->tables);
+	stage_reset(a->stage);
 	a->group = GROUP_NONE;
 	a->at_end = false;
 	a->position = a->committed;
@@ -113,6 +117,7 @@ void applier_free(struct applier *a)
 	apply_free(a->apply);
 	catalogue_free(a->catalogue);
 	tables_free(a->tables);
+	stage_free(a->stage);
 	rows_iter_free(&a->rows);
 	buf_free(&a->scratch);
 	buf_free(&a->part);
@@ -508,7 +513,9 @@ static enum err_code on_rows(struct applier *a, const struct event *packed, stru
 		return err_set(err, ERR_MALFORMED, "rows of an unknown table in the log of %s", a->peer->where);
 	if (table != NULL && table->is_links && a->gtid.gtid.domain != a->peer->node_id)
 		code = begin_relay(a, table, &event, err);
-	if (code == ERR_OK && table != NULL && table->is_replicated) {
+	if (code == ERR_OK && table != NULL && table->is_replicated && stage_is_open(a->stage)) {
+		apply_rows(a->apply, &event);
+	} else if (code == ERR_OK && table != NULL && table->is_replicated) {
 		if ((code = count_group(a, err)) != ERR_OK || a->group == GROUP_PASSING)
 			return code;
 		if ( (code = rows_parse(&event, &table->map, &rows, err)) != ERR_OK ||
@@ -530,8 +537,8 @@ static enum err_code on_rows(struct applier *a, const struct event *packed, stru
 	if (code == ERR_OK && statement_ends)
 		apply_statement_end(a->apply);
 	buf_shrink(&a->scratch, SCRATCH_KEPT);
-	if (code == ERR_OK && a->group_counted && apply_gathered(a->apply) >= BATCH_BYTES_MAX)
-		code = flush(a, err);
+	if (code == ERR_OK && apply_gathered(a->apply) >= BATCH_BYTES_MAX)
+		code = stage_is_open(a->stage) ? stage_flush(a->stage, a->apply, err) : a->group_counted ? flush(a, err) : ERR_OK;
 	return code;
 }
 
@@ -541,6 +548,8 @@ static enum err_code on_table_map(struct applier *a, const struct event *event, 
 	enum err_code code = tables_learn(a->tables, event, &table, err);
 	if (code != ERR_OK || !table->is_replicated)
 		return code;
+	if (stage_is_open(a->stage))
+		return stage_table_map(a->stage, a->apply, event, err);
 	uint64_t generation = state_generation(a->state);
 	code = catalogue_check(a->catalogue, apply_connection(a->apply), &table->map, generation, err);
 	if (code == ERR_OK) {
@@ -556,31 +565,58 @@ static enum err_code on_table_map(struct applier *a, const struct event *event, 
 /* Statements ------------------------------------------------------------------------------------------------ */
 
 /* DDL is a barrier: what came before it is committed, and it commits by itself. */
-static enum err_code run_ddl(struct applier *a, const struct schema_change *change, struct err *err)
+static enum err_code before_ddl(struct applier *a, struct err *err)
 {
 	if (a->group_counted)
 		return refuse(a, err, "mixes row changes and DDL", "do by hand what it did");
 	enum err_code code = commit_batch(a, err);
 	if (code == ERR_OK)
 		code = open_batch(a, &a->position, err);
-	if (code != ERR_OK || a->gtid.gtid.seq <= a->have_seq)
-		return code;
+	if (code == ERR_OK)
+		pass_if_here(a);
+	return code;
+}
+
+static enum err_code after_ddl(struct applier *a, struct err *err)
+{
 	struct vector here;
-	struct connection *connection = apply_connection(a->apply);
-	code = schema_apply(change, connection, a->peer->node_id, a->who, err);
+	enum err_code code = state_applied(a->state, &a->gtid.gtid, err);
 	if (code == ERR_OK)
-		code = state_applied(a->state, &a->gtid.gtid, err);
-	if (code == ERR_OK)
-		code = server_vector(connection, &here, err);
+		code = server_vector(apply_connection(a->apply), &here, err);
 	/* So that the tables of the next batch are checked against the schema as it is now. */
 	if (code == ERR_OK && state_wait_tailed(a->state, &here, TAIL_WAIT_MS, err) == ERR_CANCELLED)
 		code = ERR_CANCELLED;
-	if (code == ERR_OK) {
-		a->counts.transactions++;
-		a->counts.batches++;
-		a->one_by_one -= a->one_by_one > 0;
-	}
+	a->counts.transactions++;
+	a->counts.batches++;
+	a->one_by_one -= a->one_by_one > 0;
 	return code;
+}
+
+static enum err_code run_change(struct applier *a, const struct event *event, const struct schema_change *change,
+                                struct err *err)
+{
+	const struct statement *s = &change->verdict->statement;
+	bool goes_on = (a->gtid.flags & GTID_FLAG_STANDALONE) == 0;
+	enum err_code code = before_ddl(a, err);
+	if (code != ERR_OK || a->group == GROUP_PASSING)
+		return code;
+	if (goes_on && s->verb == VERB_CREATE && s->object == OBJECT_TABLE) {
+		stage_begin(a->stage, event); /* its rows follow */
+		return ERR_OK;
+	}
+	code = schema_apply(change, apply_connection(a->apply), a->peer->node_id, a->who, err);
+	return code == ERR_OK ? after_ddl(a, err) : code;
+}
+
+/* The group's end: the table is made, with its rows. */
+static enum err_code finish_stage(struct applier *a, struct err *err)
+{
+	struct schema_change change = {.gtid = a->gtid.gtid,
+	                               .gtid_extra_flags = a->gtid.extra_flags,
+	                               .timestamp = a->time,
+	                               .settings = a->settings};
+	enum err_code code = stage_finish(a->stage, a->apply, &change, a->who, err);
+	return code == ERR_OK ? after_ddl(a, err) : code;
 }
 
 static enum err_code on_query(struct applier *a, const struct event *packed, bool *ret_ends, struct err *err)
@@ -611,7 +647,7 @@ static enum err_code on_query(struct applier *a, const struct event *packed, boo
 		code = refuse(a, err, verdict.why, verdict.mend);
 	if (code == ERR_OK && verdict.what == SCHEMA_APPLY) {
 		change.verdict = &verdict;
-		code = run_ddl(a, &change, err);
+		code = run_change(a, &event, &change, err);
 	}
 	schema_verdict_free(&verdict);
 	return code;
@@ -688,6 +724,8 @@ static enum err_code in_group(struct applier *a, const struct event *event, stru
 				code = unknown_event(a, event, err);
 		}
 	}
+	if (code == ERR_OK && ends && stage_is_open(a->stage))
+		code = finish_stage(a, err);
 	if (code == ERR_OK && ends)
 		code = group_end(a, err);
 	return code;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "link/scratch.h"
 #include "merge/window.h"
 
 struct claim {
@@ -42,7 +43,8 @@ struct state *state_new(const struct settings *settings)
 	pthread_cond_init(&s->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	s->settings = settings;
-	s->window = window_new();
+	s->window = window_new(
+	    &(struct window_memory){.get = scratch_get, .put = scratch_put, .context = settings->state_dir});
 	snprintf(s->why, sizeof s->why, "starting");
 	return s;
 }
@@ -234,11 +236,12 @@ uint64_t state_generation(struct state *s)
 	return generation;
 }
 
-void state_window_add(struct state *s, uint64_t key, const struct gtid *gtid)
+enum err_code state_window_add(struct state *s, uint64_t key, const struct gtid *gtid, struct err *err)
 {
 	lock(s);
-	window_add(s->window, key, gtid);
+	enum err_code code = window_add(s->window, key, gtid, err);
 	unlock(s);
+	return code;
 }
 
 /* The least that the peers other than the origin are known to have of a domain. The origin itself has all of it, and so

@@ -84,8 +84,10 @@ static enum err_code take_rows(struct tail *t, const struct table *table, const 
 		if (of != NULL)
 			gtid.seq = of->seq;
 		unsigned count = rowkey_of_change(table->hash, &table->map, &change, keys);
-		for (unsigned i = 0; i < count; i++)
-			state_window_add(t->state, keys[i], &gtid);
+		for (unsigned i = 0; i < count && code == ERR_OK; i++)
+			code = state_window_add(t->state, keys[i], &gtid, err);
+		if (code != ERR_OK)
+			return code;
 	}
 	return code;
 }

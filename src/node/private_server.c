@@ -129,13 +129,27 @@ static void append_given(struct buf *to, const struct private_server *s)
 	}
 }
 
+/* A server removes every temporary table that it finds in its tmpdir when it starts (MariaDB sql/sql_base.cc,
+ * mysql_rm_tmp_tables), other servers' too, which then crash: each needs a tmpdir of its own. */
+static enum err_code make_tmpdir(const struct private_server *s, struct err *err)
+{
+	char *tmpdir = mem_printf("%s/tmp", s->dir);
+	enum err_code code = ERR_OK;
+	if (mkdir(tmpdir, 0700) != 0 && errno != EEXIST)
+		code = err_set(err, ERR_IO, "%s: can't make this folder: %s; check the folder above it", tmpdir, strerror(errno));
+	free(tmpdir);
+	return code;
+}
+
 static enum err_code write_options(const struct private_server *s, struct err *err)
 {
 	struct buf text = {0};
+	char *tmpdir = mem_printf("%s/tmp", s->dir);
 	char *path = mem_printf("%s/my.cnf", s->dir), *pid_file = mem_printf("%s/mariadb.pid", s->dir);
 	char *log = mem_printf("%s/mariadb.err", s->dir);
 	buf_append_str(&text, "# Written by syncline at each start of this private server.\n[mariadbd]\n");
 	settings_append_option(&text, "datadir", s->datadir);
+	settings_append_option(&text, "tmpdir", tmpdir);
 	settings_append_option(&text, "socket", s->socket);
 	settings_append_option(&text, "pid_file", pid_file);
 	settings_append_option(&text, "log_error", log);
@@ -148,11 +162,14 @@ static enum err_code write_options(const struct private_server *s, struct err *e
 	else if (!wants_tcp(s))
 		buf_append_str(&text, "skip_networking = ON\n");
 	append_given(&text, s);
-	enum err_code code = files_write(path, &text, err);
+	enum err_code code = make_tmpdir(s, err);
+	if (code == ERR_OK)
+		code = files_write(path, &text, err);
 	buf_free(&text);
 	free(log);
 	free(pid_file);
 	free(path);
+	free(tmpdir);
 	return code;
 }
 
@@ -223,6 +240,7 @@ static enum err_code install(const struct private_server *s, const char *program
 	                      "--auth-root-authentication-method=normal",
 	                      "--skip-test-db",
 	                      "--skip-name-resolve",
+	                      "--force", /* also where the host's own name doesn't resolve */
 	                      "--datadir=./install.new",
 	                      "--extra-file=./install.sql",
 	                      "--innodb-flush-log-at-trx-commit=0",
@@ -235,7 +253,10 @@ static enum err_code install(const struct private_server *s, const char *program
 	buf_append_str(&text, accounts_sql);
 	enum err_code code = files_write(sql, &text, err);
 	buf_clear(&text);
+	char *tmpdir = mem_printf("%s/tmp", s->dir);
 	buf_printf(&text, "[mariadbd]\n%s", engine_options);
+	settings_append_option(&text, "tmpdir", tmpdir);
+	free(tmpdir);
 	if (code == ERR_OK)
 		code = files_write(options, &text, err);
 	if (code == ERR_OK)
@@ -277,7 +298,9 @@ static enum err_code make_datadir(const struct private_server *s, const char *li
 	if (stat(s->datadir, &st) == 0)
 		return ERR_OK;
 	char *draft = mem_printf("%s/install.new", s->dir), *program = NULL;
-	enum err_code code = files_remove_tree(draft, err);
+	enum err_code code = make_tmpdir(s, err);
+	if (code == ERR_OK)
+		code = files_remove_tree(draft, err);
 	if (code == ERR_OK && like != NULL)
 		code = copy(s, like, draft, err);
 	else if (code == ERR_OK)

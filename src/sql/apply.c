@@ -20,7 +20,7 @@ enum {
 struct apply {
 	struct connection *connection;
 	size_t packet_bytes_max; /* the session's max_allowed_packet */
-	bool begun;
+	bool begun, is_unlogged;
 
 	struct buf format;        /* the format description to send, empty once it was sent */
 	struct buf maps;          /* table map events of the current statement */
@@ -189,13 +189,18 @@ static unsigned append_head(struct apply *a, const struct apply_head *head)
 {
 	unsigned count = 3;
 	struct buf position = {0};
-	vector_format(head->position, &position);
 	if (a->format.size > 0) {
 		buf_append_str(&a->packet, "BINLOG '");
 		buf_append_base64(&a->packet, a->format.data, a->format.size);
 		buf_append_str(&a->packet, "';");
 		count++;
 	}
+	a->is_unlogged = head->is_unlogged;
+	if (head->is_unlogged) {
+		buf_append_str(&a->packet, "SET SESSION sql_log_bin=0;BEGIN;");
+		return count - 1;
+	}
+	vector_format(head->position, &position);
 	buf_printf(&a->packet, "SET SESSION gtid_domain_id=%u, SESSION server_id=%u, SESSION gtid_seq_no=%llu;BEGIN;",
 	           (unsigned)head->gtid.domain, (unsigned)head->gtid.server, (unsigned long long)head->gtid.seq);
 	buf_printf(&a->packet, "INSERT INTO " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " VALUES (%u,'%s',",
@@ -282,5 +287,5 @@ enum err_code apply_flush(struct apply *a, const struct apply_head *head, struct
 enum err_code apply_commit(struct apply *a, struct err *err)
 {
 	a->begun = false; /* the current statement's table maps stay: its rows may be the next batch's */
-	return connection_run(a->connection, "COMMIT", err);
+	return connection_run(a->connection, a->is_unlogged ? "COMMIT;SET SESSION sql_log_bin=1" : "COMMIT", err);
 }

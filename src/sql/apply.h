@@ -22,6 +22,7 @@ struct apply;
 
 /* What stands ahead of a batch. */
 struct apply_head {
+	bool is_unlogged; /* nothing of it goes into this server's log; then the rest is not looked at */
 	struct gtid gtid; /* of the batch's last transaction */
 	uint32_t peer;    /* whose link it is */
 	const struct vector *position;

@@ -6,7 +6,6 @@ binlog_print --values. The optional metadata is compared with information_schema
 YEAR's sign bit for the next column's and gives up at a compressed column.
 """
 
-import datetime
 import decimal
 import json
 import os

@@ -167,7 +167,8 @@ class Lab:
 def directory():
     path = tempfile.mkdtemp(prefix="syncline-test-", dir=os.environ.get("TMPDIR", "/tmp"))
     yield pathlib.Path(path)
-    shutil.rmtree(path, ignore_errors=True)
+    if "SYNCLINE_KEEP" not in os.environ:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture
@@ -183,10 +184,14 @@ def make_lab(directory, request):
 
     yield make
     for lab in labs:
-        if request.node.rep_call_failed if hasattr(request.node, "rep_call_failed") else False:
+        if getattr(request.node, "failed_in_call", False):
             for node in getattr(lab, "nodes", ()):
                 print(f"---- node {node}: syncline.log, its end")
-                print("\n".join(lab.log(node).splitlines()[-40:]))
+                if (lab.dir / f"node{node}" / "syncline.log").exists():
+                    print("\n".join(lab.log(node).splitlines()[-40:]))
+            if "SYNCLINE_KEEP" in os.environ:  # to look at it
+                print("kept:", lab.dir)
+                continue
         lab.down()
 
 
@@ -194,4 +199,4 @@ def make_lab(directory, request):
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.when == "call":
-        item.rep_call_failed = report.failed
+        item.failed_in_call = report.failed

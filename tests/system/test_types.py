@@ -17,6 +17,12 @@ from conftest import Lab
 UTC = "SET time_zone='+00:00'"
 
 
+class Nodes(Lab):
+    def wait(self, timeout=30):
+        """What does not arrive within this has stopped."""
+        super().wait(timeout)
+
+
 class Pair:
     """One lab for a module, made anew after a failure."""
 
@@ -26,7 +32,7 @@ class Pair:
     def take(self):
         if self.lab is None:
             self.directory = tempfile.mkdtemp(prefix="syncline-test-")
-            lab = Lab.__new__(Lab)
+            lab = Nodes.__new__(Nodes)
             lab.dir, lab.connections = pathlib.Path(self.directory) / "lab", []
             self.lab = lab
             lab.__init__(lab.dir, **self.options)
