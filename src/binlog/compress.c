@@ -17,7 +17,8 @@ enum err_code compress_inflate(const uint8_t *bytes, size_t size, bool raw, uint
 {
 	if (limit > INFLATED_MAX)
 		limit = INFLATED_MAX;
-	if (size > UINT32_MAX || !plausible(size, original_size))
+	/* Nothing is never compressed. */
+	if (original_size == 0 || size > UINT32_MAX || !plausible(size, original_size))
 		return err_set(err, ERR_MALFORMED, "%zu compressed bytes can't hold %llu bytes", size,
 		               (unsigned long long)original_size);
 	if (original_size > limit)

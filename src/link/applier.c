@@ -140,6 +140,8 @@ enum err_code applier_start(struct applier *a, struct vector *ret_position, stru
 	applier_stop(a);
 	enum err_code code = apply_open(a->apply, &target, err);
 	if (code == ERR_OK)
+		code = server_lock_link(apply_connection(a->apply), a->peer->node_id, err);
+	if (code == ERR_OK)
 		code = server_vector(apply_connection(a->apply), &here, err);
 	if (code == ERR_OK)
 		code = server_load_position(apply_connection(a->apply), a->peer->node_id, &position, err);

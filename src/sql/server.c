@@ -70,6 +70,20 @@ enum err_code server_prepare(struct connection *connection, struct err *err)
 	return code == ERR_OK ? ERR_OK : err_wrap(err, "can't make the schema " SYNCLINE_SCHEMA);
 }
 
+enum err_code server_lock_link(struct connection *connection, uint32_t peer, struct err *err)
+{
+	enum { LOCK_TIMEOUT_S = 5 };
+	char sql[80];
+	struct buf value = {0};
+	snprintf(sql, sizeof sql, "SELECT GET_LOCK('syncline.link.%u', %d)", (unsigned)peer, LOCK_TIMEOUT_S);
+	enum err_code code = connection_value(connection, sql, strlen(sql), &value, NULL, err);
+	if (code == ERR_OK && strcmp(buf_str(&value), "1") != 0)
+		code = err_set(err, ERR_BUSY, "another session applies the log of node %u to this server; is a second syncline running?",
+		               (unsigned)peer);
+	buf_free(&value);
+	return code;
+}
+
 static enum err_code read_vector(struct connection *connection, const char *sql, struct vector *ret, struct err *err)
 {
 	struct buf text = {0};

@@ -18,6 +18,9 @@
 enum err_code server_check(struct connection *connection, const char *name, uint32_t node_id, struct err *err)
     ERR_MUST_CHECK;
 enum err_code server_prepare(struct connection *connection, struct err *err) ERR_MUST_CHECK;
+/* Waits until no other session applies this peer's log here, and keeps others out for as long as this session lives: one
+ * that was left behind may still be committing, and only then does the vector tell the truth. ERR_BUSY: try again. */
+enum err_code server_lock_link(struct connection *connection, uint32_t peer, struct err *err) ERR_MUST_CHECK;
 /* @@gtid_binlog_pos: what is in the server's log. */
 enum err_code server_vector(struct connection *connection, struct vector *ret_vector, struct err *err) ERR_MUST_CHECK;
 /* The cursor of the link from this peer; empty if there is none yet. */

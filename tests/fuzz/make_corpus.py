@@ -2,7 +2,8 @@
 """Makes tests/fuzz/corpus/binlog anew from a private server's logs: every kind of event and column, in small files.
 
 The files are what follows the magic of a binlog. Those named plain_* are written with binlog_checksum=NONE, so that a
-mutation isn't stopped by a checksum. Run it by hand when there is a new kind of event; the files are committed.
+mutation isn't stopped by a checksum; found_* are what libFuzzer found and stay. Run it by hand when there is a new kind
+of event; the files are committed.
 """
 
 import pathlib
@@ -74,7 +75,8 @@ def as_v2(log):
 def main():
     CORPUS.mkdir(parents=True, exist_ok=True)
     for old in CORPUS.glob("*.bin"):
-        old.unlink()
+        if not old.name.startswith("found_"):
+            old.unlink()
     server = Server()
     try:
         make(server)

@@ -62,6 +62,8 @@ def lab(pair, request):
         for node in lab.nodes:
             print(f"---- node {node}: syncline.log, its end")
             print("\n".join(lab.log(node).splitlines()[-10:]))
+            print("---- its server's log")
+            print("\n".join((lab.dir / f"node{node}" / "mariadb.err").read_text(errors="replace").splitlines()[-60:]))
         pair.drop()
 
 
