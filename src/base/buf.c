@@ -9,10 +9,12 @@
 
 uint8_t *buf_reserve(struct buf *buf, size_t more)
 {
-	if (more > buf->capacity - buf->size) {
+	if (buf->data == NULL || more > buf->capacity - buf->size) {
 		size_t capacity = buf->capacity ? buf->capacity : 256;
-		while (more > capacity - buf->size)
+		while (more > capacity - buf->size && capacity <= SIZE_MAX / 2)
 			capacity *= 2;
+		if (more > capacity - buf->size)
+			capacity = SIZE_MAX; /* which nobody has: mem_resize says so */
 		buf->data = mem_resize(buf->data, capacity);
 		buf->capacity = capacity;
 	}

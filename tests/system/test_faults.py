@@ -3,6 +3,7 @@ what was acknowledged to an application is on every node, once."""
 
 import os
 import random
+import signal
 import threading
 
 import pymysql
@@ -179,3 +180,22 @@ def test_peer_restarts(make_lab, what):
     lab.wait()
     lab.assert_equal()
     assert lab.value(1, "SELECT COUNT(*) FROM d.t") == 3
+
+
+def test_peer_that_hangs_is_noticed(make_lab):
+    """A cable pulled, a host that hangs: nothing closes the connection. It must be noticed in seconds, not in MariaDB's 60, and
+    the link must go on by itself afterwards."""
+    lab = make_lab()
+    lab.sql(1, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)")
+    lab.wait()
+    server = lab.server_pid(2)
+    os.kill(server, signal.SIGSTOP)
+    try:
+        link = wait_for("node 1 to notice", lambda: lab.link_in(1, 2, "connecting"), timeout=15)
+        assert link["why"]
+        lab.sql(1, "INSERT INTO d.t VALUES (1)")
+    finally:
+        os.kill(server, signal.SIGCONT)
+    lab.wait_state(1, 2, "live")
+    lab.wait()
+    lab.assert_equal()
