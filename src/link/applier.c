@@ -69,6 +69,7 @@ struct applier {
 	uint64_t have_seq;        /* of the group's origin, when the group began */
 	uint64_t maps_generation; /* of the schema that the current statement's tables were checked against */
 
+	struct buf sequences; /* SETVAL statements that wait for the end of the group or batch */
 	struct stage *stage; /* open: the group is a CREATE TABLE … SELECT */
 	struct batch batch;
 	struct applier_counts counts;
@@ -104,6 +105,7 @@ void applier_stop(struct applier *a)
 	release(a);
 	tables_clear(a->tables);
 	stage_reset(a->stage);
+	buf_clear(&a->sequences);
 	a->group = GROUP_NONE;
 	a->at_end = false;
 	a->position = a->committed;
@@ -121,6 +123,7 @@ void applier_free(struct applier *a)
 	rows_iter_free(&a->rows);
 	buf_free(&a->scratch);
 	buf_free(&a->part);
+	buf_free(&a->sequences);
 	manifest_free(&a->relay);
 	batch_free(&a->batch);
 	free(a->who);
@@ -224,13 +227,31 @@ static enum err_code flush(struct applier *a, struct err *err)
 	return code;
 }
 
+/* A sequence commits by itself, so its rows can be in no batch. SETVAL never goes backwards: the furthest wins, running it
+ * again does no harm, and it needn't be in this server's log, since whoever needs it has it from its origin. */
+static enum err_code advance_sequences(struct applier *a, struct err *err)
+{
+	if (a->sequences.size == 0 || apply_has_begun(a->apply))
+		return ERR_OK;
+	struct buf sql = {0};
+	buf_append_str(&sql, "SET SESSION sql_log_bin=0;");
+	buf_append(&sql, a->sequences.data, a->sequences.size);
+	buf_append_str(&sql, "SET SESSION sql_log_bin=1");
+	buf_clear(&a->sequences);
+	enum err_code code = connection_run_n(apply_connection(a->apply), (const char *)sql.data, sql.size, err);
+	buf_free(&sql);
+	return code;
+}
+
 static enum err_code commit_batch(struct applier *a, struct err *err)
 {
 	struct batch *b = &a->batch;
 	size_t transactions = b->manifest.count;
 	if (!b->is_open)
 		return ERR_OK;
-	enum err_code code = ERR_OK;
+	enum err_code code = advance_sequences(a, err);
+	if (code != ERR_OK)
+		return code;
 	if (transactions > 0) {
 		if (!b->is_sealed || apply_gathered(a->apply) > 0)
 			code = flush(a, err);
@@ -238,6 +259,8 @@ static enum err_code commit_batch(struct applier *a, struct err *err)
 			code = apply_commit(a->apply, err);
 		if (code == ERR_OK)
 			code = state_applied(a->state, &b->last, err);
+		if (code == ERR_OK)
+			code = advance_sequences(a, err);
 		if (code != ERR_OK)
 			return code;
 		a->counts.transactions += transactions;
@@ -515,7 +538,9 @@ static enum err_code on_rows(struct applier *a, const struct event *packed, stru
 		return err_set(err, ERR_MALFORMED, "rows of an unknown table in the log of %s", a->peer->where);
 	if (table != NULL && table->is_links && a->gtid.gtid.domain != a->peer->node_id)
 		code = begin_relay(a, table, &event, err);
-	if (code == ERR_OK && table != NULL && table->is_replicated && stage_is_open(a->stage)) {
+	if (code == ERR_OK && table != NULL && table->is_replicated && table->is_sequence) {
+		code = tables_append_setval(table, &event, &a->sequences, err);
+	} else if (code == ERR_OK && table != NULL && table->is_replicated && stage_is_open(a->stage)) {
 		apply_rows(a->apply, &event);
 	} else if (code == ERR_OK && table != NULL && table->is_replicated) {
 		if ((code = count_group(a, err)) != ERR_OK || a->group == GROUP_PASSING)
@@ -556,7 +581,8 @@ static enum err_code on_table_map(struct applier *a, const struct event *event, 
 	code = catalogue_check(a->catalogue, apply_connection(a->apply), &table->map, generation, err);
 	if (code == ERR_OK) {
 		a->maps_generation = generation;
-		apply_table_map(a->apply, event);
+		if (!table->is_sequence)
+			apply_table_map(a->apply, event);
 	} else if (!err_retryable(code)) {
 		char text[GTID_TEXT_MAX];
 		err_wrap(err, "transaction %s can't be applied", gtid_format(&a->gtid.gtid, text));

@@ -35,6 +35,7 @@ struct link {
 	struct buf event;
 	int64_t current_ms; /* when it last had everything the peer had */
 	int64_t looked_ms;
+	bool moved; /* since the view was last published */
 
 	pthread_mutex_t lock; /* guards the view */
 	struct link_view view;
@@ -101,6 +102,7 @@ static void publish(struct link *l)
 {
 	const struct vector *position = applier_position(l->applier);
 	struct vector head;
+	l->moved = false;
 	bool known = reader_head(l->reader, &head);
 	bool at_end = applier_at_end(l->applier);
 	uint64_t lag = known && !at_end ? lag_of(l, &head, position) : 0;
@@ -120,6 +122,8 @@ static void look_whether_live(struct link *l)
 	struct vector head;
 	bool current = applier_at_end(l->applier) ||
 	               (reader_head(l->reader, &head) && lag_of(l, &head, applier_position(l->applier)) == 0);
+	if (l->moved)
+		publish(l);
 	if (current) {
 		l->current_ms = clock_monotonic_ms();
 		if (state_now(l) != LINK_LIVE && reader_is_connected(l->reader))
@@ -158,6 +162,7 @@ static enum err_code follow(struct link *l, struct err *err)
 				result = queue_take(queue, &l->event, TAKE_MS);
 			}
 		}
+		l->moved = l->moved || result == QUEUE_OK;
 		if (code == ERR_OK && result == QUEUE_OK)
 			code = applier_event(l->applier, l->event.data, l->event.size, err);
 		if (l->event.capacity > EVENT_BYTES_KEPT)

@@ -11,6 +11,8 @@
 #include "sql/server.h"
 
 enum { TABLES_KEPT_MAX = 1024, LINKS_MANIFEST_COLUMN = 2 };
+/* The columns of a sequence (MariaDB manual, "CREATE SEQUENCE", its table structure). */
+enum { SEQUENCE_COLUMNS = 8, SEQUENCE_NEXT = 0, SEQUENCE_ROUND = 7 };
 
 struct tables {
 	const struct settings *settings;
@@ -81,6 +83,20 @@ static struct table *insert(struct tables *t, size_t at)
 	return t->items[at] = mem_alloc(sizeof **t->items);
 }
 
+/* Nothing but its columns' names tells a sequence from a table. */
+static bool is_sequence(const struct table_map *map)
+{
+	static const char *const names[SEQUENCE_COLUMNS] = {"next_not_cached_value", "minimum_value", "maximum_value",
+	                                                    "start_value",           "increment",     "cache_size",
+	                                                    "cycle_option",          "cycle_count"};
+	if (map->column_count != SEQUENCE_COLUMNS || !map->has_full_metadata)
+		return false;
+	for (int i = 0; i < SEQUENCE_COLUMNS; i++)
+		if (strcmp(map->columns[i].name, names[i]) != 0)
+			return false;
+	return true;
+}
+
 enum err_code tables_learn(struct tables *t, const struct event *event, const struct table **ret_table, struct err *err)
 {
 	uint64_t id;
@@ -102,11 +118,42 @@ enum err_code tables_learn(struct tables *t, const struct event *event, const st
 		buf_clear(&table->raw);
 		buf_append(&table->raw, event->body, event->body_size);
 		table->hash = rowkey_table(&map);
+		table->is_sequence = is_sequence(&map);
 		table->is_replicated = settings_replicates(t->settings, map.database);
 		table->is_links = strcmp(map.database, SYNCLINE_SCHEMA) == 0 && strcmp(map.table, SYNCLINE_LINKS_TABLE) == 0;
 	}
 	*ret_table = table;
 	return ERR_OK;
+}
+
+enum err_code tables_append_setval(const struct table *sequence, const struct event *event, struct buf *to, struct err *err)
+{
+	struct rows_event rows;
+	struct rows_iter iter;
+	struct row_change change;
+	uint64_t next = 0, round = 0;
+	bool more = false, found = false;
+	rows_iter_init(&iter);
+	enum err_code code = rows_parse(event, &sequence->map, &rows, err);
+	if (code == ERR_OK)
+		rows_iter_start(&iter, &rows, &sequence->map);
+	while (code == ERR_OK && (code = rows_next(&iter, &change, &more, err)) == ERR_OK && more) {
+		if (!change.has_after || !change.after[SEQUENCE_NEXT].present || !change.after[SEQUENCE_ROUND].present)
+			continue;
+		code = value_uint(&sequence->map.columns[SEQUENCE_NEXT], &change.after[SEQUENCE_NEXT], &next, err);
+		if (code == ERR_OK)
+			code = value_uint(&sequence->map.columns[SEQUENCE_ROUND], &change.after[SEQUENCE_ROUND], &round, err);
+		found = true;
+	}
+	if (code == ERR_OK && found) {
+		buf_append_str(to, "DO SETVAL(");
+		sql_append_name(to, sequence->map.database);
+		buf_append_str(to, ".");
+		sql_append_name(to, sequence->map.table);
+		buf_printf(to, ", %lld, 0, %llu);", (long long)next, (unsigned long long)round);
+	}
+	rows_iter_free(&iter);
+	return code;
 }
 
 enum err_code tables_read_manifest(const struct table *links, const struct event *event, struct manifest *ret_manifest,

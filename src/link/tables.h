@@ -15,6 +15,7 @@ struct table {
 	struct buf raw; /* the table map event's body */
 	uint64_t hash;  /* where its row keys start from */
 	bool is_replicated;
+	bool is_sequence;
 	bool is_links; /* syncline.links: its rows hold manifests */
 };
 
@@ -29,6 +30,10 @@ enum err_code tables_learn(struct tables *tables, const struct event *table_map,
                            struct err *err) ERR_MUST_CHECK;
 /* NULL: no table map told of this number. */
 const struct table *tables_find(const struct tables *tables, uint64_t table_id);
+
+/* Appends `DO SETVAL(…);` for the state that a sequence's last row in this event says. */
+enum err_code tables_append_setval(const struct table *sequence, const struct event *rows, struct buf *to,
+                                   struct err *err) ERR_MUST_CHECK;
 
 /* The manifest in a row of syncline.links; *ret_found is false where there is none. */
 struct manifest;

@@ -84,12 +84,14 @@ struct connection *apply_connection(struct apply *a)
 }
 
 /* binlog_annotate_row_events=OFF keeps the base64 text out of the local log. READ COMMITTED takes no gap locks, which
- * local writers would wait for. A lock wait is cut short since the whole link waits with it; it is tried again. */
+ * local writers would wait for. A lock wait is cut short since the whole link waits with it; it is tried again. What no query
+ * event tells and the origin's session may have allowed is allowed: what the origin took must be taken. */
 enum err_code apply_open(struct apply *a, const struct connection_target *target, struct err *err)
 {
 	static const char session[] = "SET SESSION binlog_annotate_row_events=OFF, SESSION binlog_format=ROW,"
 	                              " SESSION sql_mode='', SESSION wait_timeout=31536000,"
-	                              " SESSION innodb_lock_wait_timeout=10, SESSION lock_wait_timeout=60;"
+	                              " SESSION innodb_lock_wait_timeout=10, SESSION lock_wait_timeout=60,"
+	                              " SESSION innodb_strict_mode=OFF, SESSION system_versioning_alter_history=KEEP;"
 	                              "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
 	                              "SELECT @@max_allowed_packet";
 	apply_close(a);
@@ -236,13 +238,17 @@ static enum err_code send_fragments(struct apply *a, struct err *err)
 	return code;
 }
 
-/* Sends the packet with the question for the server's vector behind it. */
+/* Sends the packet with the question for the server's vector behind it. Rows of a table that commits by itself (one that is
+ * not transactional) would have ended the transaction, and with it all that is promised: then there is no answer. */
 static enum err_code send_packet(struct apply *a, unsigned statement_count, struct vector *ret_vector, struct err *err)
 {
 	struct buf value = {0};
-	buf_append_str(&a->packet, "SELECT @@global.gtid_binlog_pos");
-	enum err_code code =
-	    connection_batch(a->connection, (const char *)a->packet.data, a->packet.size, statement_count + 1, &value, err);
+	bool found = false;
+	buf_append_str(&a->packet, "SELECT IF(@@in_transaction, @@global.gtid_binlog_pos, NULL)");
+	enum err_code code = connection_batch(a->connection, (const char *)a->packet.data, a->packet.size,
+	                                      statement_count + 1, &value, &found, err);
+	if (code == ERR_OK && !found)
+		code = err_set(err, ERR_UNSUPPORTED, "a table of it committed by itself, in the middle of the transaction");
 	if (code == ERR_OK)
 		code = vector_parse(buf_str(&value), ret_vector, err);
 	buf_free(&value);

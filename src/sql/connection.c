@@ -206,13 +206,13 @@ enum err_code connection_value(struct connection *c, const char *sql, size_t siz
 }
 
 enum err_code connection_batch(struct connection *c, const char *sql, size_t size, unsigned statement_count,
-                               struct buf *ret, struct err *err)
+                               struct buf *ret, bool *ret_found, struct err *err)
 {
 	bool found = false;
 	buf_clear(ret);
 	enum err_code code = run_all(c, sql, size, statement_count, ret, &found, err);
-	if (code == ERR_OK && !found)
-		return err_set(err, ERR_MALFORMED, "%s: an answer is missing", c->name);
+	if (code == ERR_OK)
+		*ret_found = found;
 	return code;
 }
 

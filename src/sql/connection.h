@@ -48,7 +48,7 @@ enum err_code connection_value(struct connection *connection, const char *sql, s
  * follow (applying a rows event clears SERVER_MORE_RESULTS_EXISTS: MariaDB sql/sql_class.cc,
  * THD::reset_for_next_command), so the caller says how many there are. */
 enum err_code connection_batch(struct connection *connection, const char *sql, size_t size, unsigned statement_count,
-                               struct buf *ret, struct err *err) ERR_MUST_CHECK;
+                               struct buf *ret, bool *ret_found, struct err *err) ERR_MUST_CHECK;
 /* Calls row() for each row of the only result, with column texts (NULL for SQL NULL) that are borrowed for the call. */
 typedef void connection_row(void *context, unsigned column_count, const char *const *columns);
 enum err_code connection_query(struct connection *connection, const char *sql, connection_row *row, void *context,
