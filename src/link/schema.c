@@ -41,6 +41,8 @@ static void narrow_drop(const struct schema_change *change, struct schema_verdic
 static enum schema_what judge_ddl(const struct schema_change *change, struct schema_verdict *v)
 {
 	const struct statement *s = &v->statement;
+	if (s->temporary)
+		return SCHEMA_IGNORE; /* a temporary table is its session's own; its rows are never in row format */
 	switch (statement_scope(s, replicated, (void *)change->settings)) {
 	case SCOPE_OUTSIDE:
 		return SCHEMA_IGNORE;
@@ -53,8 +55,6 @@ static enum schema_what judge_ddl(const struct schema_change *change, struct sch
 	case SCOPE_INSIDE:
 		break;
 	}
-	if (s->temporary)
-		return SCHEMA_IGNORE; /* a temporary table is its session's own; its rows are never in row format */
 	if (change->gtid_extra_flags & (GTID_EXTRA_START_ALTER | GTID_EXTRA_COMMIT_ALTER | GTID_EXTRA_ROLLBACK_ALTER))
 		return refuse(v, "is one half of a two-phase ALTER TABLE",
 		              "set binlog_alter_two_phase=OFF on every node, run the ALTER here by hand");

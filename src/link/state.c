@@ -201,6 +201,7 @@ void state_tail_start(struct state *s, const struct vector *from)
 {
 	lock(s);
 	s->tailed = *from;
+	pthread_cond_broadcast(&s->changed);
 	unlock(s);
 }
 

@@ -77,7 +77,8 @@ static enum err_code judge(const struct comparison *c, struct err *err)
 			buf_printf(&there, "%s%s", i ? "," : "", map->columns[i].name ? map->columns[i].name : "?");
 		enum err_code code = err_set(
 		    err, ERR_UNSUPPORTED,
-		    "table %s.%s has other columns here (%.200s) than it had there (%.200s); make them alike with ALTER TABLE",
+		    "table %s.%s has other columns here (%.200s) than it had there (%.200s); make "
+		            "them alike (ALTER TABLE here, in a session with sql_log_bin=0)",
 		    map->database, map->table, buf_str(&here), buf_str(&there));
 		buf_free(&there);
 		return code;

@@ -1,0 +1,181 @@
+#include "link/applier_parts.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "sql/ddl.h"
+#include "sql/server.h"
+
+enum {
+	BATCH_TRANSACTIONS_MAX = 1000,
+	BATCH_MS_MAX = 200, /* its row locks block local writers */
+};
+
+void applier_release(struct applier *a)
+{
+	if (a->batch.is_open)
+		state_release(a->state, a->batch.origin, a->peer->node_id);
+	batch_close(&a->batch);
+}
+
+/* Everything up to `position` is applied here, or was before. */
+void applier_settle_position(struct applier *a)
+{
+	a->committed = a->position;
+	state_peer_knows(a->state, a->peer->node_id, &a->committed);
+}
+
+/* Sends what was gathered and certifies it. The rows are locked from then on. */
+enum err_code applier_flush(struct applier *a, struct err *err)
+{
+	struct batch *b = &a->batch;
+	struct vector position = a->position, here;
+	struct buf manifest = {0};
+	enum err_code code = a->relay_only ? ERR_OK : vector_advance(&position, &b->last, err);
+	if (code != ERR_OK)
+		return code;
+	if (!b->is_sealed)
+		manifest_encode(&b->manifest, &manifest);
+	struct apply_head head = {.gtid = b->last,
+	                          .peer = a->peer->node_id,
+	                          .position = &position,
+	                          .manifest = manifest.data,
+	                          .manifest_size = manifest.size};
+	code = apply_flush(a->apply, &head, &here, err);
+	b->is_sealed = true;
+	buf_free(&manifest);
+	if (code == ERR_OK)
+		code = state_wait_tailed(a->state, &here, APPLIER_TAIL_WAIT_MS, err);
+	if (code == ERR_OK && b->generation != UINT64_MAX && b->generation != state_generation(a->state))
+		code = err_set(err, ERR_BUSY, "the schema changed meanwhile");
+	if (code == ERR_OK)
+		code = batch_certify(b, a->state, a->tables, err);
+	return code;
+}
+
+/* A sequence commits by itself, so its rows can be in no batch. SETVAL never goes backwards: the furthest wins, running it
+ * again does no harm, and it needn't be in this server's log, since whoever needs it has it from its origin. */
+enum err_code applier_advance_sequences(struct applier *a, struct err *err)
+{
+	if (a->sequences.size == 0 || apply_has_begun(a->apply))
+		return ERR_OK;
+	struct buf sql = {0};
+	buf_append_str(&sql, "SET SESSION sql_log_bin=0;");
+	buf_append(&sql, a->sequences.data, a->sequences.size);
+	buf_append_str(&sql, "SET SESSION sql_log_bin=1");
+	buf_clear(&a->sequences);
+	enum err_code code = connection_run_n(apply_connection(a->apply), (const char *)sql.data, sql.size, err);
+	buf_free(&sql);
+	return code;
+}
+
+enum err_code applier_commit_batch(struct applier *a, struct err *err)
+{
+	struct batch *b = &a->batch;
+	size_t transactions = b->manifest.count;
+	if (!b->is_open)
+		return ERR_OK;
+	enum err_code code = applier_advance_sequences(a, err);
+	if (code != ERR_OK)
+		return code;
+	if (transactions > 0) {
+		if (!b->is_sealed || apply_gathered(a->apply) > 0)
+			code = applier_flush(a, err);
+		if (code == ERR_OK)
+			code = apply_commit(a->apply, err);
+		if (code == ERR_OK)
+			code = state_applied(a->state, &b->last, err);
+		if (code == ERR_OK)
+			code = applier_advance_sequences(a, err);
+		if (code != ERR_OK)
+			return code;
+		a->counts.transactions += transactions;
+		a->counts.batches++;
+		a->one_by_one -= transactions < a->one_by_one ? transactions : a->one_by_one;
+		a->saved_ms = clock_monotonic_ms();
+		a->position_moved = false;
+	}
+	applier_release(a);
+	applier_settle_position(a);
+	return ERR_OK;
+}
+
+bool applier_batch_is_full(const struct applier *a)
+{
+	const struct batch *b = &a->batch;
+	bool all_the_rest = b->manifest.transactions[b->manifest.count - 1].row_changes == 0; /* so it must stay the last */
+	return a->one_by_one > 0 || b->manifest.count >= BATCH_TRANSACTIONS_MAX || b->is_sealed || all_the_rest ||
+	       apply_gathered(a->apply) >= APPLIER_PART_BYTES_MAX || clock_monotonic_ms() - b->opened_ms >= BATCH_MS_MAX;
+}
+
+/* Does the batch go on with transactions of this context? The origin's own domain doesn't count: of its own earlier
+ * transactions every one is known. */
+static bool same_context(const struct vector *a, const struct vector *b, uint32_t origin)
+{
+	uint32_t i = 0, j = 0;
+	for (;;) {
+		if (i < a->count && a->gtids[i].domain == origin)
+			i++;
+		if (j < b->count && b->gtids[j].domain == origin)
+			j++;
+		if (i == a->count || j == b->count)
+			return i == a->count && j == b->count;
+		if (a->gtids[i].domain != b->gtids[j].domain || a->gtids[i].seq != b->gtids[j].seq)
+			return false;
+		i++, j++;
+	}
+}
+
+/* Makes sure that a batch is open for the group's origin, with this context. */
+enum err_code applier_open_batch(struct applier *a, const struct vector *context, struct err *err)
+{
+	uint32_t origin = a->gtid.gtid.domain;
+	if (a->batch.is_open && a->batch.manifest.count > 0 && !same_context(&a->batch.manifest.context, context, origin)) {
+		/* Committed without the group at hand, which has sent nothing yet; then the claim is taken anew. */
+		enum err_code code = applier_commit_batch(a, err);
+		if (code != ERR_OK)
+			return code;
+	}
+	if (!a->batch.is_open) {
+		if (!state_claim(a->state, origin, a->peer->node_id))
+			return err_set(err, ERR_CANCELLED, "stopping");
+		batch_open(&a->batch, origin);
+		a->have_seq = state_applied_seq(a->state, origin);
+	}
+	if (a->batch.manifest.count == 0)
+		a->batch.manifest.context = *context;
+	return ERR_OK;
+}
+
+/* The claim was taken anew: another link may have applied the group meanwhile. Then it is passed by. */
+bool applier_pass_if_here(struct applier *a)
+{
+	if (a->gtid.gtid.seq > a->have_seq)
+		return false;
+	a->group = GROUP_PASSING;
+	apply_forget_statement(a->apply);
+	return true;
+}
+
+/* The operator said so: the transaction counts as applied. Under the origin's claim. */
+enum err_code applier_pass_over(struct applier *a, const struct gtid *gtid, struct err *err)
+{
+	char text[GTID_TEXT_MAX];
+	enum err_code code = ddl_pass_over(apply_connection(a->apply), gtid, a->peer->node_id, err);
+	if (code == ERR_OK)
+		code = state_applied(a->state, gtid, err);
+	if (code == ERR_OK) {
+		log_line(LOG_LEVEL_WARNING, a->who, "passed over transaction %s, as the operator said",
+		         gtid_format(gtid, text));
+		a->one_by_one -= a->one_by_one > 0;
+	}
+	return code;
+}
+
+/* The group at hand can't be applied. */
+enum err_code applier_refuse(const struct applier *a, struct err *err, const char *what, const char *mend)
+{
+	char text[GTID_TEXT_MAX];
+	const char *gtid = gtid_format(&a->gtid.gtid, text);
+	return err_set(err, ERR_UNSUPPORTED, "transaction %s %s; %s, then pass over it with `syncline skip %s`", gtid, what,
+	               mend, gtid);
+}

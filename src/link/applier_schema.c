@@ -1,0 +1,102 @@
+#include "link/applier_parts.h"
+
+#include "binlog/query.h"
+#include "link/schema.h"
+#include "sql/server.h"
+
+/* DDL is a barrier: what came before it is committed, and it commits by itself. */
+static enum err_code before_ddl(struct applier *a, struct err *err)
+{
+	if (a->group_counted)
+		return applier_refuse(a, err, "mixes row changes and DDL", "do by hand what it did");
+	enum err_code code = applier_commit_batch(a, err);
+	if (code == ERR_OK)
+		code = applier_open_batch(a, &a->position, err);
+	if (code == ERR_OK)
+		applier_pass_if_here(a);
+	return code;
+}
+
+static enum err_code after_ddl(struct applier *a, struct err *err)
+{
+	struct vector here;
+	enum err_code code = state_applied(a->state, &a->gtid.gtid, err);
+	if (code == ERR_OK)
+		code = server_vector(apply_connection(a->apply), &here, err);
+	/* So that the tables of the next batch are checked against the schema as it is now. */
+	if (code == ERR_OK && state_wait_tailed(a->state, &here, APPLIER_TAIL_WAIT_MS, err) == ERR_CANCELLED)
+		code = ERR_CANCELLED;
+	a->counts.transactions++;
+	a->counts.batches++;
+	a->one_by_one -= a->one_by_one > 0;
+	return code;
+}
+
+static enum err_code run_change(struct applier *a, const struct event *event, const struct schema_change *change,
+                                struct err *err)
+{
+	const struct statement *s = &change->verdict->statement;
+	bool goes_on = (a->gtid.flags & GTID_FLAG_STANDALONE) == 0;
+	enum err_code code = before_ddl(a, err);
+	if (code != ERR_OK || a->group == GROUP_PASSING)
+		return code;
+	if (goes_on && s->verb == VERB_CREATE && s->object == OBJECT_TABLE) {
+		stage_begin(a->stage, event); /* its rows follow */
+		return ERR_OK;
+	}
+	code = schema_apply(change, apply_connection(a->apply), a->peer->node_id, a->who, err);
+	return code == ERR_OK ? after_ddl(a, err) : code;
+}
+
+/* The group's end: the table is made, with its rows. */
+enum err_code applier_finish_stage(struct applier *a, struct err *err)
+{
+	struct schema_change change = {
+	    .gtid = a->gtid.gtid, .gtid_extra_flags = a->gtid.extra_flags, .timestamp = a->time, .settings = a->settings};
+	enum err_code code = stage_finish(a->stage, a->apply, &change, a->who, err);
+	return code == ERR_OK ? after_ddl(a, err) : code;
+}
+
+enum err_code applier_on_query(struct applier *a, const struct event *packed, bool *ret_ends, struct err *err)
+{
+	struct event event;
+	struct query_event query;
+	enum err_code code = event_uncompress(packed, APPLIER_EVENT_BYTES_MAX, &a->scratch, &event, err);
+	if (code == ERR_OK)
+		code = query_parse(&event, &query, err);
+	if (code != ERR_OK)
+		return code;
+	bool rolls_back = query_is(&query, "ROLLBACK");
+	*ret_ends = (a->gtid.flags & GTID_FLAG_STANDALONE) != 0 || query_is(&query, "COMMIT") || rolls_back;
+	if (a->group == GROUP_PASSING)
+		return ERR_OK;
+	if (rolls_back && a->group_counted)
+		return applier_refuse(a, err, "was rolled back after it had changed tables that can't roll back",
+		                      "make the rows of those tables equal, turn the tables into InnoDB");
+	struct schema_change change = {.query = &query,
+	                               .gtid = a->gtid.gtid,
+	                               .gtid_extra_flags = a->gtid.extra_flags,
+	                               .timestamp = event.timestamp,
+	                               .insert_id = a->insert_id,
+	                               .settings = a->settings};
+	struct schema_verdict verdict;
+	code = schema_judge(&change, &verdict, err);
+	if (code == ERR_OK && verdict.what == SCHEMA_REFUSE)
+		code = applier_refuse(a, err, verdict.why, verdict.mend);
+	if (code == ERR_OK && verdict.what == SCHEMA_APPLY) {
+		change.verdict = &verdict;
+		code = run_change(a, &event, &change, err);
+	}
+	schema_verdict_free(&verdict);
+	return code;
+}
+
+/* An INTVAR event tells a value that the statement behind it uses: type 1 is last_insert_id, 2 insert_id. */
+void applier_on_intvar(struct applier *a, const struct event *event)
+{
+	struct cursor c = cursor_of(event->body, event->body_size);
+	uint8_t type = cursor_u8(&c);
+	uint64_t value = cursor_u64(&c);
+	if (cursor_ok(&c) && type == 2)
+		a->insert_id = value;
+}
