@@ -75,11 +75,10 @@ static enum err_code judge(const struct comparison *c, struct err *err)
 		struct buf there = {0}, here = c->here;
 		for (uint32_t i = 0; i < map->column_count; i++)
 			buf_printf(&there, "%s%s", i ? "," : "", map->columns[i].name ? map->columns[i].name : "?");
-		enum err_code code = err_set(
-		    err, ERR_UNSUPPORTED,
-		    "table %s.%s has other columns here (%.200s) than it had there (%.200s); make "
-		            "them alike (ALTER TABLE here, in a session with sql_log_bin=0)",
-		    map->database, map->table, buf_str(&here), buf_str(&there));
+		enum err_code code = err_set(err, ERR_UNSUPPORTED,
+		                             "table %s.%s has other columns here (%.200s) than it had there (%.200s); make "
+		                             "them alike (ALTER TABLE here, in a session with sql_log_bin=0)",
+		                             map->database, map->table, buf_str(&here), buf_str(&there));
 		buf_free(&there);
 		return code;
 	}
@@ -93,13 +92,17 @@ static enum err_code judge(const struct comparison *c, struct err *err)
 
 static enum err_code ask(struct connection *connection, const struct table_map *map, struct err *err)
 {
-	struct buf sql = {0};
-	buf_append_str(&sql, "SELECT t.engine, c.column_name FROM information_schema.columns c"
-	                     " JOIN information_schema.tables t USING (table_schema, table_name) WHERE c.table_schema=");
-	sql_append_string(&sql, map->database, strlen(map->database));
-	buf_append_str(&sql, " AND c.table_name=");
-	sql_append_string(&sql, map->table, strlen(map->table));
-	buf_append_str(&sql, " ORDER BY c.ordinal_position");
+	/* Both are looked up by constants: joined by their columns, every table of the server is opened (15 times as slow). */
+	struct buf sql = {0}, database = {0}, table = {0};
+	sql_append_string(&database, map->database, strlen(map->database));
+	sql_append_string(&table, map->table, strlen(map->table));
+	buf_printf(&sql,
+	           "SELECT t.engine, c.column_name FROM information_schema.columns c"
+	           " JOIN information_schema.tables t ON t.table_schema=%s AND t.table_name=%s"
+	           " WHERE c.table_schema=%s AND c.table_name=%s ORDER BY c.ordinal_position",
+	           buf_str(&database), buf_str(&table), (const char *)database.data, (const char *)table.data);
+	buf_free(&database);
+	buf_free(&table);
 	struct comparison c = {.map = map};
 	enum err_code code = connection_query(connection, buf_str(&sql), compare_column, &c, err);
 	if (code == ERR_OK)
