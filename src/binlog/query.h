@@ -14,6 +14,7 @@
 /* OPTION_* bits of flags2 that are logged (MariaDB sql/log_event.h, OPTIONS_WRITTEN_TO_BIN_LOG). */
 enum {
 	QUERY_AUTO_IS_NULL = 1u << 14,
+	QUERY_NO_CHECK_CONSTRAINT_CHECKS = 1u << 15, /* seen in logs of 10.11.19 */
 	QUERY_NOT_AUTOCOMMIT = 1u << 19,
 	QUERY_NO_FOREIGN_KEY_CHECKS = 1u << 26,
 	QUERY_RELAXED_UNIQUE_CHECKS = 1u << 27,

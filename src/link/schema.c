@@ -7,7 +7,7 @@
 #include "sql/ddl.h"
 #include "sql/server.h"
 
-enum { MESSAGE_STATEMENT_MAX = 120 };
+enum { MESSAGE_STATEMENT_MAX = 120, CHARSET_UTF8MB4 = 45 /* utf8mb4_general_ci */ };
 
 static bool replicated(const char *database, void *context)
 {
@@ -50,6 +50,10 @@ static enum schema_what judge_ddl(const struct schema_change *change, struct sch
 		if (s->verb != VERB_DROP || s->object == OBJECT_DATABASE)
 			return refuse(v, "holds DDL that touches databases that are replicated and others at once",
 			              "do by hand here what belongs here");
+		for (size_t i = 0; i < s->name_count; i++)
+			if (s->names[i].unreadable)
+				return refuse(v, "drops tables whose names are in a character set that is not known here",
+				              "drop by hand here what belongs here");
 		narrow_drop(change, v);
 		return SCHEMA_APPLY;
 	case SCOPE_INSIDE:
@@ -133,14 +137,37 @@ static bool is_so_already(const struct statement *s, unsigned number)
 	}
 }
 
-/* The default database of the session, where unqualified names are meant, if this node has a business with it. */
+/* The default database of the session, where unqualified names are meant, if this node has a business with it. Creating or
+ * dropping a database needs no USE, and there may be nothing to use; altering one may mean the session's own. */
 static const char *default_database(const struct schema_change *change, struct buf *text)
 {
 	buf_append(text, change->query->database, change->query->database_size);
 	const char *database = buf_str(text);
 	const struct statement *s = &change->verdict->statement;
-	/* Creating or dropping the database itself needs no USE, and there may be nothing to use. */
-	return settings_replicates(change->settings, database) && s->object != OBJECT_DATABASE ? database : NULL;
+	if (s->object == OBJECT_DATABASE && s->verb != VERB_ALTER)
+		return NULL;
+	return settings_replicates(change->settings, database) ? database : NULL;
+}
+
+/* An event runs on the node that made it, and its rows travel; run on every node, all it does would be done again. MariaDB's
+ * own replicas mark events so, too (MariaDB manual, "Event Limitations"). Unlogged: it is this node's own matter. */
+static enum err_code disable_event(const struct statement *s, struct connection *connection, struct err *err)
+{
+	if (s->object != OBJECT_EVENT || (s->verb != VERB_CREATE && s->verb != VERB_ALTER))
+		return ERR_OK;
+	const struct statement_name *name = &s->names[0];
+	for (size_t i = 1; i < s->name_count; i++)
+		if (s->names[i].role == ROLE_NEW_NAME)
+			name = &s->names[i];
+	struct buf sql = {0};
+	buf_append_str(&sql, "SET SESSION sql_log_bin=0; ALTER EVENT ");
+	sql_append_name(&sql, name->database);
+	buf_append_str(&sql, ".");
+	sql_append_name(&sql, name->name);
+	buf_append_str(&sql, " DISABLE ON SLAVE; SET SESSION sql_log_bin=1");
+	enum err_code code = connection_run_n(connection, buf_str(&sql), sql.size, err);
+	buf_free(&sql);
+	return code;
 }
 
 static enum err_code note_if_missing(const struct schema_change *change, struct connection *connection, uint32_t peer,
@@ -158,8 +185,11 @@ enum err_code schema_apply(const struct schema_change *change, struct connection
 {
 	const struct schema_verdict *v = change->verdict;
 	struct buf database = {0};
+	struct query_event query = *change->query;
+	if (v->narrowed.size > 0 && v->statement.verb == VERB_DROP)
+		query.charset_client = CHARSET_UTF8MB4; /* which our own text is in */
 	struct ddl ddl = {.gtid = change->gtid,
-	                  .query = change->query,
+	                  .query = &query,
 	                  .timestamp = change->timestamp,
 	                  .statement = v->narrowed.size ? (const char *)v->narrowed.data : change->query->statement,
 	                  .statement_size = v->narrowed.size ? v->narrowed.size : change->query->statement_size,
@@ -173,6 +203,8 @@ enum err_code schema_apply(const struct schema_change *change, struct connection
 		log_line(LOG_LEVEL_INFO, who, "%s is so already: %.*s", gtid, shown, ddl.statement);
 		code = ERR_OK;
 	}
+	if (code == ERR_OK)
+		code = disable_event(&v->statement, connection, err);
 	if (code == ERR_OK)
 		code = note_if_missing(change, connection, peer, err);
 	if (code == ERR_SERVER) {

@@ -43,8 +43,8 @@ struct state *state_new(const struct settings *settings)
 	pthread_cond_init(&s->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	s->settings = settings;
-	s->window = window_new(
-	    &(struct window_memory){.get = scratch_get, .put = scratch_put, .context = settings->state_dir});
+	s->window =
+	    window_new(&(struct window_memory){.get = scratch_get, .put = scratch_put, .context = settings->state_dir});
 	snprintf(s->why, sizeof s->why, "starting");
 	return s;
 }
@@ -303,7 +303,7 @@ enum err_code state_wait_tailed(struct state *s, const struct vector *vector, in
 	while (code == ERR_OK && !vector_covers(&s->tailed, vector)) {
 		if (s->stopping)
 			code = err_set(err, ERR_CANCELLED, "stopping");
-		else if (pthread_cond_timedwait(&s->changed, &s->lock, &until) != 0)
+		else if (pthread_cond_timedwait(&s->changed, &s->lock, &until) != 0 && !vector_covers(&s->tailed, vector))
 			code = err_set(err, ERR_TIMEOUT, "this node's own log could not be read up to now within %lld ms (%s)",
 			               (long long)timeout_ms, s->why[0] ? s->why : "the server is slow");
 	}

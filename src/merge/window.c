@@ -8,7 +8,6 @@
 enum { CAPACITY_MIN = 1024, SEQ_BITS = 56 };
 #define SEQ_MASK ((UINT64_C(1) << SEQ_BITS) - 1)
 
-
 struct place {
 	uint64_t key;
 	uint64_t tag; /* number of the domain in `domains` << SEQ_BITS | seq; 0: free, since no seq is 0 */
@@ -129,7 +128,10 @@ enum err_code window_add(struct window *w, uint64_t key, const struct gtid *gtid
 	if (gtid->seq <= vector_seq(&w->everywhere, gtid->domain))
 		return ERR_OK;
 	unsigned number = find_domain(w, gtid->domain);
-	if (number == VECTOR_DOMAINS_MAX || gtid->seq > SEQ_MASK)
+	if (gtid->seq > SEQ_MASK)
+		return err_set(err, ERR_UNSUPPORTED, "transaction %u-%u-%llu has a seq beyond 2^%d", (unsigned)gtid->domain,
+		               (unsigned)gtid->server, (unsigned long long)gtid->seq, SEQ_BITS);
+	if (number == VECTOR_DOMAINS_MAX)
 		return err_set(err, ERR_UNSUPPORTED, "transactions of more than %d GTID domains; use one domain a node",
 		               VECTOR_DOMAINS_MAX);
 	if (number == w->domain_count)

@@ -94,6 +94,7 @@ static void append_replication(struct buf *to, const struct private_server *s)
 	                   "binlog_row_image = FULL\n"
 	                   "binlog_row_metadata = FULL\n"
 	                   "log_slave_updates = ON\n"
+	                   "log_bin_trust_function_creators = ON\n"
 	                   "sync_binlog = 1\n"
 	                   "innodb_flush_log_at_trx_commit = 1\n"
 	                   "max_allowed_packet = 1G\n");

@@ -82,6 +82,7 @@ static bool is_lost(unsigned number)
 	case CR_IPSOCK_ERROR:
 	case CR_SOCKET_CREATE_ERROR:
 	case CR_MALFORMED_PACKET:
+	case CR_SSL_CONNECTION_ERROR: /* a cut cable, too, while TLS reads */
 	case ER_SERVER_SHUTDOWN:
 	case ER_NORMAL_SHUTDOWN:
 	case ER_CONNECTION_KILLED:

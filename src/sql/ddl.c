@@ -19,9 +19,9 @@ static void append_context(const struct ddl *ddl, struct buf *sql)
 	buf_printf(sql, "SET SESSION timestamp=%u.%06u", (unsigned)ddl->timestamp,
 	           q->has_microseconds ? (unsigned)q->microseconds : 0);
 	if (q->has_flags2)
-		buf_printf(sql, ", foreign_key_checks=%d, unique_checks=%d, sql_auto_is_null=%d",
+		buf_printf(sql, ", foreign_key_checks=%d, unique_checks=%d, check_constraint_checks=%d, sql_auto_is_null=%d",
 		           !(q->flags2 & QUERY_NO_FOREIGN_KEY_CHECKS), !(q->flags2 & QUERY_RELAXED_UNIQUE_CHECKS),
-		           !!(q->flags2 & QUERY_AUTO_IS_NULL));
+		           !(q->flags2 & QUERY_NO_CHECK_CONSTRAINT_CHECKS), !!(q->flags2 & QUERY_AUTO_IS_NULL));
 	if (q->has_flags2 && (q->flags2 & QUERY_EXPLICIT_DEF_TIMESTAMP) != 0)
 		buf_append_str(sql, ", explicit_defaults_for_timestamp=1");
 	else if (q->has_flags2)
@@ -47,11 +47,12 @@ static void append_context(const struct ddl *ddl, struct buf *sql)
 	buf_append_str(sql, ";");
 }
 
-static const char restore[] = "SET SESSION sql_mode='', timestamp=DEFAULT, foreign_key_checks=1, unique_checks=1,"
-                              " sql_auto_is_null=0, time_zone=DEFAULT, lc_time_names=DEFAULT,"
-                              " explicit_defaults_for_timestamp=DEFAULT, auto_increment_increment=DEFAULT,"
-                              " auto_increment_offset=DEFAULT, collation_server=DEFAULT, collation_database=DEFAULT;"
-                              "SET NAMES utf8mb4";
+static const char restore[] =
+    "SET SESSION sql_mode='', timestamp=DEFAULT, foreign_key_checks=1, unique_checks=1, check_constraint_checks=1,"
+    " sql_auto_is_null=0, time_zone=DEFAULT, lc_time_names=DEFAULT,"
+    " explicit_defaults_for_timestamp=DEFAULT, auto_increment_increment=DEFAULT,"
+    " auto_increment_offset=DEFAULT, collation_server=DEFAULT, collation_database=DEFAULT;"
+    "SET NAMES utf8mb4";
 
 static void append_gtid(const struct gtid *gtid, struct buf *sql)
 {

@@ -46,8 +46,8 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair():
-    pair = Pair()
+def pair(request):
+    pair = Pair(**getattr(request.module, "LAB", {}))
     yield pair
     pair.drop()
 
@@ -55,10 +55,11 @@ def pair():
 @pytest.fixture
 def lab(pair, request):
     lab = pair.take()
-    lab.sql(1, "CREATE OR REPLACE DATABASE d CHARACTER SET utf8mb4")
+    for database in pair.options.get("databases", ("d",)):
+        lab.sql(1, "SET foreign_key_checks=0", f"CREATE OR REPLACE DATABASE `{database}` CHARACTER SET utf8mb4")
     lab.wait()
     yield lab
-    if getattr(request.node, "rep_call_failed", True):
+    if getattr(request.node, "failed_in_call", True) and pair.lab is not None:
         for node in lab.nodes:
             print(f"---- node {node}: syncline.log, its end")
             print("\n".join(lab.log(node).splitlines()[-10:]))
@@ -351,10 +352,19 @@ def test_bytes(lab):
         Column("BLOB", *binary("", "00", big), ("REPEAT(x'80',256)", "80" * 256), ("REPEAT(x'81',65535)", "81" * 65535), show="HEX(v)"),
         Column("MEDIUMBLOB", *binary("", big), ("REPEAT(x'82',65536)", "82" * 65536), show="HEX(v)"),
         Column("LONGBLOB", *binary("", big), show="HEX(v)"),
-        Column("LONGBLOB", ("REPEAT(x'0083',8500000)", "17000000"), ("''", "0"), show="LENGTH(v)"),
         Column("CHAR(20) CHARACTER SET binary", ("x'00ff'", "00FF" + "00" * 18), show="HEX(v)"),
         Column("TEXT CHARACTER SET binary", *binary("00ff", ""), show="HEX(v)"),
     ])
+
+
+def test_blob_beyond_16_megabytes(lab):
+    """Only here a LONGBLOB's length needs its fourth byte, and a row more than one packet of the client's protocol."""
+    lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, v LONGBLOB, w INT)", "INSERT INTO d.t VALUES (1, REPEAT(x'0083', 8500000), 5)")
+    lab.wait()
+    lab.sql(2, "UPDATE d.t SET v=CONCAT(v, 'end'), w=6")
+    equal_everywhere(lab, [("17000003", "656E64", "6")], "SELECT LENGTH(v), HEX(RIGHT(v, 3)), w FROM t")
+    lab.sql(1, "DELETE FROM d.t")
+    equal_everywhere(lab, [], "SELECT id FROM t")
 
 
 CHARSETS = {
@@ -377,12 +387,12 @@ def test_character_sets(lab):
 
 def test_every_collation(lab):
     """A unique text column of each collation: rows must be found again by a key that isn't byte for byte."""
-    names = [r[0] for r in lab.sql(1, "SELECT FULL_COLLATION_NAME FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY "
+    names = [r[0] for r in lab.sql(1, "SELECT FULL_COLLATION_NAME FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY WHERE FULL_COLLATION_NAME<>'binary' "
                                       "ORDER BY 1")]
     assert len(names) > 300
     for part in range(0, len(names), 300):
         cut = names[part:part + 300]
-        columns = [f"c{i} VARCHAR(9) COLLATE {n}" for i, n in enumerate(cut)]
+        columns = [f"c{i} VARCHAR(3) COLLATE {n}" for i, n in enumerate(cut)]
         key = f"k VARCHAR(20) COLLATE {next((n for n in cut if n.startswith('utf8mb4_')), cut[0])} PRIMARY KEY"
         lab.sql(1, f"CREATE TABLE d.c{part} ({key}, {', '.join(columns)}) ROW_FORMAT=DYNAMIC")
         values = ", ".join(["'aB'"] * len(cut))
@@ -475,13 +485,16 @@ def test_generated_columns(lab):
     assert lab.value(1, "SELECT COUNT(*) FROM d.t FORCE INDEX (jv) WHERE jv='y'") == 0
 
 
-def test_generated_primary_key(lab):
-    """A key that is computed."""
-    lab.sql(1, "CREATE TABLE d.t (a INT, b INT, k INT AS (a*1000+b) PERSISTENT, v INT, PRIMARY KEY (k))",
-            "INSERT INTO d.t (a, b, v) VALUES (1, 1, 1), (2, 2, 2)")
+def test_key_of_a_generated_column(lab):
+    """Without a primary key, a unique key that is computed finds the row."""
+    lab.sql(1, "CREATE TABLE d.t (a INT, b INT, k INT AS (a*1000+b) PERSISTENT, v INT, UNIQUE (k))",
+            "CREATE TABLE d.n (a INT NOT NULL, v INT, k INT AS (a+1) VIRTUAL, UNIQUE (k))",
+            "INSERT INTO d.t (a, b, v) VALUES (1, 1, 1), (2, 2, 2), (NULL, 3, 3)", "INSERT INTO d.n (a, v) VALUES (1, 1), (2, 2)")
     lab.wait()
-    lab.sql(2, "UPDATE d.t SET v=3 WHERE k=1001", "DELETE FROM d.t WHERE a=2")
-    equal_everywhere(lab, [("1", "1", "1001", "3")], "SELECT * FROM t")
+    lab.sql(2, "UPDATE d.t SET v=3 WHERE k=1001", "DELETE FROM d.t WHERE a=2", "UPDATE d.t SET b=4 WHERE a IS NULL", "UPDATE d.n SET v=5 WHERE k=2",
+            "DELETE FROM d.n WHERE k=3")
+    equal_everywhere(lab, [(None, "4", None, "3"), ("1", "1", "1001", "3")], "SELECT * FROM t ORDER BY a")
+    assert texts(lab, 1, "SELECT * FROM n") == [("1", "5", "2")]
 
 
 def test_invisible_columns(lab):
@@ -720,11 +733,11 @@ def test_odd_names(lab):
 def test_thousand_columns(lab):
     """Bitmaps of 125 bytes, a table map of many thousand, names and all."""
     names = [f"column_number_{i}" for i in range(1, 1000)]
-    types = ["INT", "VARCHAR(5)", "BIT(3)", "DECIMAL(5,2)", "DATETIME(1)", "TINYTEXT"]
+    types = ["INT", "VARCHAR(4)", "BIT(3)", "DECIMAL(5,2)", "DATETIME(1)", "ENUM('text','x')"]
     lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, " + ", ".join(f"{n} {types[i % 6]}" for i, n in enumerate(names)) + ") ROW_FORMAT=DYNAMIC")
     lab.sql(1, "INSERT INTO d.t (id) VALUES (1), (2)", "INSERT INTO d.t (id, column_number_999, column_number_1) VALUES (3, 1.5, 7)")
     lab.wait()
-    values = {"INT": "-5", "VARCHAR(5)": "'grün'", "BIT(3)": "5", "DECIMAL(5,2)": "-99.5", "DATETIME(1)": "'2024-01-01 00:00:00.5'", "TINYTEXT": "'text'"}
+    values = {"INT": "-5", "VARCHAR(4)": "'grün'", "BIT(3)": "5", "DECIMAL(5,2)": "-99.5", "DATETIME(1)": "'2024-01-01 00:00:00.5'", "ENUM('text','x')": "'text'"}
     lab.sql(2, "UPDATE d.t SET " + ", ".join(f"{n}={values[types[i % 6]]}" for i, n in enumerate(names)) + " WHERE id=1")
     lab.sql(2, "UPDATE d.t SET column_number_500=NULL", "DELETE FROM d.t WHERE id=2")
     lab.wait()
