@@ -166,7 +166,7 @@ def perf(processes):
 def everything(args, labs, report):
     quick = os.environ.get("QUICK") == "1"
     count = args.transactions or (10_000 if quick else 80_000)
-    rounds = args.rounds or (2 if quick else 5)
+    rounds = args.rounds or (2 if quick else 3)
     commits = 400 if quick else 2000
     modes = catchup.QUICK_MODES if quick else catchup.MODES
     wanted = args.only or "all"
@@ -220,7 +220,7 @@ def main():
     parser.add_argument("--only", choices=["catchup", "catchup-syncline", "latency"])
     parser.add_argument("--transport", action="append", choices=list(TRANSPORTS), help="for latency; again for more (tls, tcp)")
     parser.add_argument("--transactions", type=int, help="of the backlog (80000)")
-    parser.add_argument("--rounds", type=int, help="of catching up (5)")
+    parser.add_argument("--rounds", type=int, help="of catching up (3)")
     parser.add_argument("--perf", action="store_true", help="with --only catchup-syncline: a profile of daemons and server 2")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a target is missed")
     parser.add_argument("--write", action="store_true", help="puts the results into docs/performance.md")

@@ -274,8 +274,9 @@ enum err_code lab_net_make_accounts(const struct lab *lab, const struct lab_node
 		char *account = mem_printf("'syncline-%u'@'%s'", (unsigned)peer->id, peer->address);
 		buf_printf(&sql,
 		           "CREATE OR REPLACE USER %s REQUIRE ISSUER '/CN=syncline-lab' AND SUBJECT '/CN=syncline-%u';"
-		           "GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO %s;",
-		           account, (unsigned)peer->id, account);
+		           "GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO %s;"
+		           "GRANT SELECT ON syncline.* TO %s;",
+		           account, (unsigned)peer->id, account, account);
 		free(account);
 	}
 	struct connection *connection = connection_new();

@@ -1,8 +1,12 @@
 #include "link/applier_parts.h"
 
 #include "binlog/query.h"
+#include "link/recovered.h"
 #include "link/schema.h"
+#include "sql/ddl.h"
 #include "sql/server.h"
+
+enum { PEER_ANSWER_S = 4 };
 
 /* DDL is a barrier: what came before it is committed, and it commits by itself. */
 static enum err_code before_ddl(struct applier *a, struct err *err)
@@ -32,6 +36,29 @@ static enum err_code after_ddl(struct applier *a, struct err *err)
 	return code;
 }
 
+/* If this server was killed while it ran the statement, its recovery may have finished it. */
+static enum err_code run_once(struct applier *a, const struct schema_change *change, struct err *err)
+{
+	struct connection *connection = apply_connection(a->apply);
+	const struct gtid *gtid = &a->gtid.gtid;
+	struct vector here;
+	bool was_pending, done = false;
+	enum err_code code = recovered_was_pending(connection, a->peer->node_id, gtid, &was_pending, err);
+	if (code == ERR_OK && was_pending) {
+		code = server_vector(connection, &here, err);
+		if (code == ERR_OK) /* then the tail has decided on everything that recovery logged */
+			code = state_wait_tailed(a->state, &here, APPLIER_TAIL_WAIT_MS, err);
+		if (code == ERR_OK)
+			code = recovered_is_done(connection, gtid, &done, err);
+	}
+	/* A DROP of several tables may have got half way; what it dropped counts as dropped when it runs again. */
+	if (code == ERR_OK && done && change->verdict->statement.verb != VERB_DROP)
+		return ddl_pass_over(connection, gtid, a->peer->node_id, err);
+	if (code == ERR_OK && !was_pending)
+		code = recovered_note_pending(connection, a->peer->node_id, gtid, &change->verdict->statement, err);
+	return code == ERR_OK ? schema_apply(change, connection, a->peer->node_id, a->who, err) : code;
+}
+
 static enum err_code run_change(struct applier *a, const struct event *event, const struct schema_change *change,
                                 struct err *err)
 {
@@ -44,7 +71,7 @@ static enum err_code run_change(struct applier *a, const struct event *event, co
 		stage_begin(a->stage, event); /* its rows follow */
 		return ERR_OK;
 	}
-	code = schema_apply(change, apply_connection(a->apply), a->peer->node_id, a->who, err);
+	code = run_once(a, change, err);
 	return code == ERR_OK ? after_ddl(a, err) : code;
 }
 
@@ -55,6 +82,19 @@ enum err_code applier_finish_stage(struct applier *a, struct err *err)
 	    .gtid = a->gtid.gtid, .gtid_extra_flags = a->gtid.extra_flags, .timestamp = a->time, .settings = a->settings};
 	enum err_code code = stage_finish(a->stage, a->apply, &change, a->who, err);
 	return code == ERR_OK ? after_ddl(a, err) : code;
+}
+
+/* The peer's server finished the statement when it recovered: is it the peer's own? */
+static enum err_code ask_peer(struct applier *a, bool *ret_is_twin, struct err *err)
+{
+	struct connection *connection = connection_new();
+	struct connection_target target = {
+	    .file = a->settings->file, .group = a->peer->group, .name = a->peer->where, .read_timeout_s = PEER_ANSWER_S};
+	enum err_code code = connection_open(connection, &target, err);
+	if (code == ERR_OK)
+		code = recovered_ask(connection, &a->gtid.gtid, ret_is_twin, err);
+	connection_free(connection);
+	return code;
 }
 
 enum err_code applier_on_query(struct applier *a, const struct event *packed, bool *ret_ends, struct err *err)
@@ -73,6 +113,12 @@ enum err_code applier_on_query(struct applier *a, const struct event *packed, bo
 	if (rolls_back && a->group_counted)
 		return applier_refuse(a, err, "was rolled back after it had changed tables that can't roll back",
 		                      "make the rows of those tables equal, turn the tables into InnoDB");
+	if (recovered_is(&event, &query) && a->gtid.gtid.domain == a->peer->node_id) {
+		bool is_twin;
+		code = ask_peer(a, &is_twin, err);
+		if (code != ERR_OK || is_twin)
+			return code;
+	}
 	struct schema_change change = {.query = &query,
 	                               .gtid = a->gtid.gtid,
 	                               .gtid_extra_flags = a->gtid.extra_flags,

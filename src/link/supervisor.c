@@ -13,6 +13,7 @@
 #include "admin/control.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "link/recovered.h"
 #include "link/report.h"
 #include "link/tail.h"
 #include "sql/server.h"
@@ -103,6 +104,8 @@ static enum err_code prepare_server(struct supervisor *s, int signal_fd, struct 
 		code = server_check(connection, settings->server_where, settings->node_id, err);
 	if (code == ERR_OK)
 		code = server_prepare(connection, err);
+	if (code == ERR_OK)
+		code = recovered_prepare(connection, err);
 	connection_free(connection);
 	return code;
 }

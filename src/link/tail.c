@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "binlog/query.h"
 #include "binlog/rows.h"
+#include "link/recovered.h"
 #include "link/tables.h"
 #include "link/thread.h"
 #include "merge/manifest.h"
@@ -54,6 +55,17 @@ static enum err_code on_end(struct tail *t, struct err *err)
 	return code == ERR_OK ? state_tailed(t->state, &t->gtid.gtid, err) : code;
 }
 
+/* On a connection of its own: it happens once in a crash. */
+static enum err_code on_recovered(struct tail *t, const struct query_event *query, struct err *err)
+{
+	struct connection *connection = connection_new();
+	enum err_code code = connection_open(connection, &t->target, err);
+	if (code == ERR_OK)
+		code = recovered_decide(connection, &t->gtid.gtid, query, err);
+	connection_free(connection);
+	return code;
+}
+
 static enum err_code on_query(struct tail *t, const struct event *packed, struct err *err)
 {
 	struct event event;
@@ -63,6 +75,11 @@ static enum err_code on_query(struct tail *t, const struct event *packed, struct
 		code = query_parse(&event, &query, err);
 	if (code != ERR_OK)
 		return code;
+	if (recovered_is(&event, &query) && t->gtid.gtid.domain == t->settings->node_id) {
+		code = on_recovered(t, &query, err);
+		if (code != ERR_OK)
+			return code;
+	}
 	bool ends_by_itself = (t->gtid.flags & GTID_FLAG_STANDALONE) != 0;
 	bool is_end = query_is(&query, "COMMIT") || query_is(&query, "ROLLBACK");
 	if (!is_end) /* what else stands in a log as text may be DDL; counting too much only asks the catalogue again */
