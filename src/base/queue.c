@@ -72,7 +72,7 @@ static void ring_resize(struct queue *q, size_t capacity)
 	q->head = 0;
 }
 
-enum queue_result queue_put(struct queue *q, const void *bytes, size_t size)
+static enum queue_result put(struct queue *q, const void *bytes, size_t size, bool wake)
 {
 	uint32_t prefix = (uint32_t)size;
 	size_t need = sizeof prefix + size;
@@ -87,10 +87,21 @@ enum queue_result queue_put(struct queue *q, const void *bytes, size_t size)
 			ring_resize(q, q->limit);
 		ring_write(q, &prefix, sizeof prefix);
 		ring_write(q, bytes, size);
-		pthread_cond_signal(&q->readable);
+		if (wake || q->used > q->limit / 4)
+			pthread_cond_signal(&q->readable);
 	}
 	pthread_mutex_unlock(&q->lock);
 	return closed ? QUEUE_CLOSED : QUEUE_OK;
+}
+
+enum queue_result queue_put(struct queue *q, const void *bytes, size_t size)
+{
+	return put(q, bytes, size, true);
+}
+
+enum queue_result queue_put_more(struct queue *q, const void *bytes, size_t size)
+{
+	return put(q, bytes, size, false);
 }
 
 static bool wait_readable(struct queue *q, int64_t timeout_ms)

@@ -20,6 +20,9 @@ enum queue_result { QUEUE_OK, QUEUE_EMPTY, QUEUE_CLOSED };
 struct queue *queue_new(size_t bytes_limit);
 void queue_free(struct queue *queue);
 enum queue_result queue_put(struct queue *queue, const void *bytes, size_t size);
+/* The same, but the taker sleeps on: more follows at once, and a queue_put will end it. It is woken all the same before the
+ * queue gets full. */
+enum queue_result queue_put_more(struct queue *queue, const void *bytes, size_t size);
 /* Takes the next record into *ret (its old content is dropped). Waits up to timeout_ms, 0 for not at all, -1 for ever. */
 enum queue_result queue_take(struct queue *queue, struct buf *ret, int64_t timeout_ms);
 bool queue_is_empty(struct queue *queue);

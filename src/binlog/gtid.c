@@ -1,5 +1,9 @@
 #include "binlog/gtid.h"
 
+#include <string.h>
+
+#include <stdlib.h>
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -188,6 +192,32 @@ void vector_format(const struct vector *vector, struct buf *to)
 			buf_append_str(to, ",");
 		buf_append_str(to, gtid_format(&vector->gtids[i], text));
 	}
+}
+
+static void append_gtid(const struct gtid *gtid, size_t start, struct buf *to)
+{
+	char text[GTID_TEXT_MAX];
+	buf_printf(to, "%s%s", to->size > start ? "," : "", gtid_format(gtid, text));
+}
+
+void vector_format_like(const struct vector *vector, const char *like, struct buf *to)
+{
+	size_t start = to->size;
+	bool done[VECTOR_DOMAINS_MAX] = {false};
+	for (const char *at = like; *at != '\0';) {
+		uint32_t domain = (uint32_t)strtoul(at, NULL, 10);
+		for (uint32_t i = 0; i < vector->count; i++) {
+			if (vector->gtids[i].domain == domain && !done[i]) {
+				append_gtid(&vector->gtids[i], start, to);
+				done[i] = true;
+			}
+		}
+		at += strcspn(at, ",");
+		at += *at == ',';
+	}
+	for (uint32_t i = 0; i < vector->count; i++)
+		if (!done[i])
+			append_gtid(&vector->gtids[i], start, to);
 }
 
 void vector_encode(const struct vector *vector, struct buf *to)

@@ -49,6 +49,8 @@ enum err_code vector_merge(struct vector *vector, const struct vector *other, st
 /* MariaDB's text form "0-1-5,1-1-7", "" for none; blanks around commas are allowed. */
 enum err_code vector_parse(const char *text, struct vector *ret_vector, struct err *err) ERR_MUST_CHECK;
 void vector_format(const struct vector *vector, struct buf *to);
+/* As vector_format, but with the domains in the order in which `like` has them; those it lacks come last. */
+void vector_format_like(const struct vector *vector, const char *like, struct buf *to);
 /* Compact binary form for the manifest. */
 void vector_encode(const struct vector *vector, struct buf *to);
 enum err_code vector_decode(struct cursor *c, struct vector *ret_vector, struct err *err) ERR_MUST_CHECK;

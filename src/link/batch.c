@@ -68,6 +68,10 @@ enum err_code batch_certify(struct batch *b, struct state *state, const struct t
 		if (state_window_find(state, b->keys[i].key, b->origin, &b->manifest.context, &here))
 			code = conflict(b, &b->keys[i], &here, tables, err);
 	}
-	b->key_count = 0;
 	return code;
+}
+
+void batch_part_done(struct batch *b)
+{
+	b->key_count = 0;
 }

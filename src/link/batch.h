@@ -32,8 +32,10 @@ void batch_open(struct batch *batch, uint32_t origin);
 void batch_close(struct batch *batch);
 void batch_free(struct batch *batch);
 void batch_add_key(struct batch *batch, uint64_t key, uint64_t seq, uint64_t table_id);
-/* Looks every key of this part up and forgets them. ERR_CONFLICT names the row's table and both transactions. */
+/* Looks every key of this part up in the window as it is now. ERR_CONFLICT names the row's table and both transactions. */
 enum err_code batch_certify(struct batch *batch, struct state *state, const struct tables *tables, struct err *err)
     ERR_MUST_CHECK;
+/* The part is certified for good: its keys are forgotten. */
+void batch_part_done(struct batch *batch);
 
 #endif

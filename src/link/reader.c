@@ -5,12 +5,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "binlog/event.h"
+#include "binlog/rows.h"
 #include "link/thread.h"
 #include "sql/server.h"
 #include "sql/stream.h"
 
-enum { QUEUE_BYTES = 512 * 1024, PROBE_MS = 1000, PROBE_TIMEOUT_S = 2 };
+enum { EVENT_TYPE_OFFSET = 4, QUEUE_BYTES = 512 * 1024, PROBE_MS = 1000, PROBE_TIMEOUT_S = 2 };
 
 struct reader {
 	const struct settings *settings;
@@ -112,9 +112,14 @@ static enum err_code read_on(struct reader *r, struct err *err)
 	size_t size;
 	enum err_code code;
 	while ((code = stream_next(r->stream, &bytes, &size, err)) == ERR_OK) {
-		if (queue_put(r->queue, bytes, size) != QUEUE_OK)
+		uint8_t type = size > EVENT_TYPE_OFFSET ? bytes[EVENT_TYPE_OFFSET] : 0;
+		bool is_heartbeat = type == EVENT_HEARTBEAT;
+		/* The applier has nothing to do before a transaction's end is there: waking it for each event costs more than the
+		 * events themselves. */
+		bool within =
+		    type == EVENT_GTID || type == EVENT_TABLE_MAP || type == EVENT_ANNOTATE_ROWS || event_is_rows(type);
+		if ((within ? queue_put_more : queue_put)(r->queue, bytes, size) != QUEUE_OK)
 			return err_set(err, ERR_CANCELLED, "stopped");
-		bool is_heartbeat = size > 4 && bytes[4] == EVENT_HEARTBEAT;
 		int64_t now = clock_monotonic_ms();
 		if (!is_heartbeat && now - probed >= PROBE_MS) {
 			probe(r);

@@ -156,7 +156,8 @@ enum err_code stage_flush(struct stage *s, struct apply *apply, struct err *err)
 {
 	(void)s;
 	struct vector here;
-	return apply_flush(apply, &(struct apply_head){.is_unlogged = true}, &here, err);
+	bool committed;
+	return apply_flush(apply, &(struct apply_head){.is_unlogged = true}, NULL, &committed, &here, err);
 }
 
 static enum err_code column_list(struct stage *s, struct connection *connection, struct buf *to, struct err *err)

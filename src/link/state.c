@@ -311,6 +311,17 @@ enum err_code state_wait_tailed(struct state *s, const struct vector *vector, in
 	return code;
 }
 
+struct vector state_expected(struct state *s, uint32_t origin)
+{
+	lock(s);
+	struct vector expected = s->tailed;
+	for (uint32_t i = 0; i < s->applied.count; i++)
+		if (s->applied.gtids[i].domain == origin && vector_advance(&expected, &s->applied.gtids[i], NULL) != ERR_OK)
+			break; /* too many domains: then the expectation fails, and that is all */
+	unlock(s);
+	return expected;
+}
+
 bool state_window_find(struct state *s, uint64_t key, uint32_t origin, const struct vector *context,
                        struct gtid *ret_gtid)
 {

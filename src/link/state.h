@@ -58,6 +58,9 @@ uint64_t state_generation(struct state *state);
 /* ERR_TIMEOUT when the tail doesn't get there. */
 enum err_code state_wait_tailed(struct state *state, const struct vector *vector, int64_t timeout_ms, struct err *err)
     ERR_MUST_CHECK;
+/* What this server's vector is if nothing was committed that the window doesn't hold: as far as the tail has read, but for the
+ * origin at hand, whose own transactions never conflict with each other: there, what the links have committed. */
+struct vector state_expected(struct state *state, uint32_t origin);
 bool state_window_find(struct state *state, uint64_t key, uint32_t origin, const struct vector *context,
                        struct gtid *ret_gtid);
 

@@ -30,6 +30,7 @@ struct apply {
 	bool maps_changed;        /* pending doesn't hold the current statement's table maps */
 	struct buf body;          /* finished statements */
 	unsigned statement_count; /* in body */
+	struct buf order;         /* the server's vector as it last printed it */
 	struct buf packet;        /* what is sent */
 };
 
@@ -70,6 +71,7 @@ void apply_free(struct apply *a)
 	buf_free(&a->pending);
 	buf_free(&a->body);
 	buf_free(&a->packet);
+	buf_free(&a->order);
 	free(a);
 }
 
@@ -240,24 +242,45 @@ static enum err_code send_fragments(struct apply *a, struct err *err)
 
 /* Sends the packet with the question for the server's vector behind it. Rows of a table that commits by itself (one that is
  * not transactional) would have ended the transaction, and with it all that is promised: then there is no answer. */
-static enum err_code send_packet(struct apply *a, unsigned statement_count, struct vector *ret_vector, struct err *err)
+static unsigned append_question(struct apply *a, const struct vector *expected)
+{
+	if (expected == NULL) {
+		buf_append_str(&a->packet, "SELECT IF(@@in_transaction, @@global.gtid_binlog_pos, NULL)");
+		return 1;
+	}
+	/* The server's own order of domains, so that the texts can be compared there. */
+	buf_append_str(&a->packet, "SET @syncline_open=@@in_transaction;"
+	                           "BEGIN NOT ATOMIC IF @syncline_open AND @@global.gtid_binlog_pos='");
+	vector_format_like(expected, buf_str(&a->order), &a->packet);
+	buf_append_str(&a->packet,
+	               "' THEN COMMIT; END IF; END;"
+	               "SELECT IF(@@in_transaction, @@global.gtid_binlog_pos, IF(@syncline_open, 'committed', NULL))");
+	return 3;
+}
+
+static enum err_code send_packet(struct apply *a, unsigned statement_count, const struct vector *expected,
+                                 bool *ret_committed, struct vector *ret_vector, struct err *err)
 {
 	struct buf value = {0};
 	bool found = false;
-	buf_append_str(&a->packet, "SELECT IF(@@in_transaction, @@global.gtid_binlog_pos, NULL)");
-	enum err_code code = connection_batch(a->connection, (const char *)a->packet.data, a->packet.size,
-	                                      statement_count + 1, &value, &found, err);
+	statement_count += append_question(a, expected);
+	enum err_code code = connection_batch(a->connection, (const char *)a->packet.data, a->packet.size, statement_count,
+	                                      &value, &found, err);
 	if (code == ERR_OK && !found)
 		code = err_set(err, ERR_UNSUPPORTED, "a table of it committed by itself, in the middle of the transaction");
-	if (code == ERR_OK)
+	*ret_committed = code == ERR_OK && strcmp(buf_str(&value), "committed") == 0;
+	if (code == ERR_OK && !*ret_committed) {
 		code = vector_parse(buf_str(&value), ret_vector, err);
+		buf_clear(&a->order);
+		buf_append(&a->order, value.data, value.size);
+	}
 	buf_free(&value);
 	buf_shrink(&a->packet, SMALL_BYTES);
 	return code;
 }
 
-enum err_code apply_flush(struct apply *a, const struct apply_head *head, struct vector *ret_server_vector,
-                          struct err *err)
+enum err_code apply_flush(struct apply *a, const struct apply_head *head, const struct vector *expected,
+                          bool *ret_committed, struct vector *ret_server_vector, struct err *err)
 {
 	unsigned count = 0;
 	bool in_fragments = a->rows_count > 0 && a->pending.size / 3 * 4 + STATEMENT_OVERHEAD * 4 > a->packet_bytes_max / 2;
@@ -274,7 +297,7 @@ enum err_code apply_flush(struct apply *a, const struct apply_head *head, struct
 	buf_shrink(&a->body, SMALL_BYTES);
 	a->statement_count = 0;
 	a->begun = true;
-	enum err_code code = send_packet(a, count, ret_server_vector, err);
+	enum err_code code = send_packet(a, count, in_fragments ? NULL : expected, ret_committed, ret_server_vector, err);
 	if (code == ERR_OK)
 		buf_clear(&a->format);
 	if (code == ERR_OK && in_fragments) {
@@ -285,8 +308,10 @@ enum err_code apply_flush(struct apply *a, const struct apply_head *head, struct
 		a->maps_changed = true;
 		buf_clear(&a->packet);
 		if (code == ERR_OK)
-			code = send_packet(a, 0, ret_server_vector, err);
+			code = send_packet(a, 0, expected, ret_committed, ret_server_vector, err);
 	}
+	if (code == ERR_OK && *ret_committed)
+		a->begun = false;
 	return code;
 }
 

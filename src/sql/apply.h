@@ -50,9 +50,10 @@ void apply_forget_statement(struct apply *apply);
 /* Bytes gathered and not flushed yet. */
 size_t apply_gathered(const struct apply *apply);
 
-/* Sends what was gathered, at the batch's start with its head. */
-enum err_code apply_flush(struct apply *apply, const struct apply_head *head, struct vector *ret_server_vector,
-                          struct err *err) ERR_MUST_CHECK;
+/* Sends what was gathered, at the batch's start with its head. `expected` (may be NULL): what the server's vector must be, now
+ * that the rows are locked, for the batch to be committed at once, in the same round trip. *ret_committed says whether it was. */
+enum err_code apply_flush(struct apply *apply, const struct apply_head *head, const struct vector *expected,
+                          bool *ret_committed, struct vector *ret_server_vector, struct err *err) ERR_MUST_CHECK;
 bool apply_has_begun(const struct apply *apply); /* a part of the batch was flushed */
 enum err_code apply_commit(struct apply *apply, struct err *err) ERR_MUST_CHECK;
 

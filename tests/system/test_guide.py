@@ -1,0 +1,169 @@
+"""`syncline demo`: the guide's schema and its four tests, by the guide's own SQL, in one command.
+
+It is what a newcomer types first. If it fails on their machine, or passes where it shouldn't, nothing else will be believed.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pymysql
+import pytest
+
+from conftest import ROOT, SYNCLINE, run, wait_for
+
+ENDS = re.compile(r"^(\d+) passed, (\d+) failed$")
+NOBODY = 65534
+
+
+@pytest.fixture
+def folder():
+    path = tempfile.mkdtemp(prefix="syncline-test-", dir="/tmp")
+    os.chmod(path, 0o755)
+    yield pathlib.Path(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def check(result, at_least=7):
+    text = result.stdout + result.stderr
+    assert result.returncode == 0, text
+    last = ENDS.match(result.stdout.splitlines()[-1])
+    assert last and int(last[1]) >= at_least and int(last[2]) == 0, text
+    assert result.stderr == "", text
+    for part in ("Test 1", "Test 2", "Test 3", "Test 4", "CHECKSUM TABLE", "INSERT INTO users (name, nic, rfid_tag, node_id)", "'RFID_OFFLINE_001'", " ms "):
+        assert part in result.stdout, text
+
+
+def processes_of(folder):
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in line:
+            found.append(line)
+    return found
+
+
+def unshare_works(*prefix):
+    return subprocess.run([*prefix, "unshare", "--user", "--net", "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.sanitizer
+def test_demo(folder):
+    """As it is typed, with a real network interface that is taken down where that can be made."""
+    result = run("demo", f"--dir={folder}/lab")
+    check(result)
+    # The guide's own SQL, as it stands in the guide.
+    for tag in ("RFID_TEST_001", "RFID_TEST_002", "RFID_OFFLINE_001"):
+        assert tag in result.stdout
+    if os.geteuid() == 0 and shutil.which("ip"):
+        assert "ip link set eth0 down" in result.stdout
+    assert list(folder.iterdir()) == [] and processes_of(folder) == []
+
+
+def test_demo_without_network(folder):
+    """Where no interface can be made, the link is cut by the lab itself."""
+    result = run("demo", f"--dir={folder}/lab", "--without-network")
+    check(result)
+    assert "ip link" not in result.stdout and "lab cut" in result.stdout
+    assert list(folder.iterdir()) == [] and processes_of(folder) == []
+
+
+def as_nobody(folder, *arguments, wrap=(), **kwargs):
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("only root can become somebody else")
+    home = folder / "nobody"
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    program = folder / "syncline"
+    shutil.copy(SYNCLINE, program)
+    program.chmod(0o755)
+    command = [*wrap, "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", str(program), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300, env={"PATH": "/usr/bin:/bin", "TMPDIR": str(home), "HOME": str(home)}, **kwargs)
+
+
+def test_demo_as_an_ordinary_user(folder):
+    """No root, no /usr/sbin in PATH, no home."""
+    result = as_nobody(folder, "demo")
+    check(result)
+    assert list((folder / "nobody").iterdir()) == [] and processes_of(folder / "nobody") == []
+
+
+def test_demo_where_namespaces_are_forbidden(folder):
+    """As in most containers: it says why, goes on with UNIX sockets, and passes."""
+    # A user namespace in which no further ones may be made.
+    wrap = ("unshare", "--user", "--map-root-user", "--map-users=auto", "sh", "-c", 'echo 0 >/proc/sys/user/max_user_namespaces 2>/dev/null; exec "$0" "$@"')
+    probe = subprocess.run(["unshare", "--user", "--map-root-user", "sh", "-c", "echo 0 >/proc/sys/user/max_user_namespaces && echo 0 >/proc/sys/user/max_net_namespaces && ! unshare --user true"
+                            " && ! unshare --net true"], capture_output=True, text=True)
+    if probe.returncode != 0:
+        pytest.skip(f"can't forbid namespaces to a part of this machine: {probe.stderr.strip()}")
+    del wrap
+    result = subprocess.run(["unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 >/proc/sys/user/max_user_namespaces && echo 0 >/proc/sys/user/max_net_namespaces && exec "$0" "$@"',
+                             SYNCLINE, "demo", f"--dir={folder}/lab"], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300)
+    check(result)
+    assert "UNIX sockets instead" in result.stdout and "namespace" in result.stdout and "lab cut" in result.stdout
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [(), ("--without-network",)])
+def test_keep(folder, options):
+    """What --keep leaves behind is a lab that works, and every line that it says to type does."""
+    lab = folder / "lab"
+    result = run("demo", "--keep", f"--dir={lab}", *options)
+    try:
+        check(result)
+        commands = re.findall(r"^  syncline (lab \w+ --dir='[^']+'(?: \d)?)$", result.stdout, re.MULTILINE)
+        assert {c.split()[1] for c in commands} >= {"sql", "status", "down"}, result.stdout
+        for node in (1, 2):
+            connection = pymysql.connect(user="root", unix_socket=str(lab / f"node{node}" / "mariadb.sock"), database="rfid_access_control", autocommit=True)
+            with connection.cursor() as cursor:
+                cursor.execute("INSERT INTO users (name, rfid_tag) VALUES (%s, %s)", (f"kept {node}", f"KEPT_{node}"))
+                cursor.execute("SELECT LAST_INSERT_ID() % 2")
+                assert cursor.fetchone()[0] == node % 2
+            connection.close()
+        run("lab", "wait", f"--dir={lab}")
+        for node in (1, 2):
+            rows = run("lab", "sql", f"--dir={lab}", node, "-e", "SELECT rfid_tag FROM rfid_access_control.users ORDER BY rfid_tag", "--skip-column-names").stdout.split()
+            assert rows == ["KEPT_1", "KEPT_2", "RFID_OFFLINE_001", "RFID_TEST_001", "RFID_TEST_002"]
+            status = json.loads(run("status", "--json", f"--defaults-file={lab}/node{node}/syncline.cnf").stdout)
+            assert [link["state"] for link in status["links"]] == ["live"]
+        for command in commands:
+            if "down" not in command and "sql" not in command:
+                subprocess.run([SYNCLINE, *[w.strip("'") for w in command.split()]], check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+    finally:
+        down = run("lab", "down", f"--dir={lab}", check=False)
+    assert down.returncode == 0 and not lab.exists() and processes_of(folder) == []
+
+
+def test_interrupted(folder):
+    """Ctrl-C at whatever moment leaves neither processes nor files."""
+    for moment in ("", "Started and live", "Test 2", "Test 4"):
+        process = subprocess.Popen([SYNCLINE, "demo", f"--dir={folder}/lab"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True)
+        seen = ""
+        if moment == "":
+            wait_for("the folder", lambda: (folder / "lab").exists())
+        while moment and moment not in seen:
+            line = process.stdout.readline()
+            assert line, (moment, seen, process.stderr.read())
+            seen += line
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode != 0 and err.count("\n") == 1 and "interrupted" in err, (moment, err)
+        assert not ENDS.match((out.splitlines() or [""])[-1]), "no result of a demo that did not end"
+        assert list(folder.iterdir()) == [] and processes_of(folder) == [], moment
+
+
+def test_schema_is_the_guides(folder):
+    """The statements are those of the guide, letter by letter, so that who compares finds the same."""
+    source = (ROOT / "src" / "cli" / "demo_sql.h").read_text()
+    for part in ("rfid_tag VARCHAR(100) NOT NULL UNIQUE", "FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL", "UNIQUE KEY unique_node_table (node_id, table_name)",
+                 "conflict_type ENUM('INSERT_DUPLICATE', 'UPDATE_CONFLICT') NOT NULL", "CREATE INDEX idx_logs_gate_location ON logs(gate_location)"):
+        assert part in source
