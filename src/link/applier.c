@@ -328,10 +328,28 @@ static enum err_code explain(struct applier *a, enum err_code code, struct err *
 	return err->code;
 }
 
+/* Within a group the events are contiguous in the log. Each has a checksum, but nothing else tells that one is missing. */
+static enum err_code check_contiguous(struct applier *a, const struct event *event, size_t size, struct err *err)
+{
+	bool made_up =
+	    event->next_position == 0 || (event->flags & EVENT_FLAG_ARTIFICIAL) != 0 || event->type == EVENT_HEARTBEAT;
+	if (made_up)
+		return ERR_OK;
+	uint32_t expected = a->log_end;
+	a->log_end = event->next_position;
+	if (a->group == GROUP_NONE || event->type == EVENT_GTID || event->type == EVENT_FORMAT_DESCRIPTION ||
+	    event->next_position - (uint32_t)size == expected)
+		return ERR_OK;
+	return err_set(err, ERR_DISCONNECTED, "the stream from %s has a gap at %u of its log; reading it again",
+	               a->peer->where, (unsigned)expected);
+}
+
 enum err_code applier_event(struct applier *a, const uint8_t *bytes, size_t size, struct err *err)
 {
 	struct event event;
 	enum err_code code = event_parse(&a->format, bytes, size, &event, err);
+	if (code == ERR_OK)
+		code = check_contiguous(a, &event, size, err);
 	if (code == ERR_OK)
 		code = handle(a, &event, err);
 	return code == ERR_OK ? code : failed(a, explain(a, code, err), err);

@@ -50,6 +50,7 @@ struct applier {
 	size_t one_by_one; /* transactions that still go alone, since a batch with them failed */
 
 	enum group_state group;
+	uint32_t log_end; /* where the group's last event ended in the peer's log; wraps at 4 GiB, as the field does */
 	struct gtid_event gtid;
 	uint32_t time;
 	uint64_t insert_id;

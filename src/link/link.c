@@ -20,6 +20,7 @@ enum {
 	STOPPED_MS_MAX = 15000,
 	BEHIND_MS_MAX = 3000,           /* a live link that has not been at the end for so long is catching up */
 	EVENT_BYTES_KEPT = 1024 * 1024, /* memory kept after a large event */
+	SILENT_MS_MAX = 60000,          /* as long as the largest single event may take on a slow line */
 	LOOK_MS = 250,                  /* how often a running link looks at its pause file and publishes its progress */
 };
 
@@ -173,6 +174,9 @@ static enum err_code follow(struct link *l, struct err *err)
 			return code;
 		if (result == QUEUE_CLOSED)
 			return ERR_OK; /* the reader knows why */
+		if (result == QUEUE_EMPTY && reader_silent_ms(l->reader) > SILENT_MS_MAX)
+			return err_set(err, ERR_DISCONNECTED, "%s has sent no whole event for %d s; reading it again",
+			               l->peer->where, SILENT_MS_MAX / 1000);
 	}
 }
 

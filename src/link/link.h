@@ -24,7 +24,7 @@ struct link_view {
 	enum link_state state;
 	bool paused;
 	char why[768];
-	int64_t since; /* when the state was entered, seconds */
+	int64_t since;    /* when the state was entered, seconds */
 	bool has_culprit; /* stopped at this transaction */
 	struct gtid culprit;
 	struct vector position;

@@ -27,6 +27,7 @@ struct reader {
 
 	pthread_mutex_t lock; /* guards the rest */
 	bool aborted, connected, has_head;
+	int64_t event_ms; /* when the last event came */
 	struct vector head;
 };
 
@@ -67,6 +68,7 @@ static bool set_connected(struct reader *r, const struct vector *head)
 {
 	pthread_mutex_lock(&r->lock);
 	bool connected = r->connected = r->has_head = !r->aborted;
+	r->event_ms = clock_monotonic_ms();
 	r->head = *head;
 	pthread_mutex_unlock(&r->lock);
 	return connected;
@@ -105,6 +107,21 @@ static void probe(struct reader *r)
 	pthread_mutex_unlock(&r->lock);
 }
 
+static void note_event(struct reader *r, int64_t now_ms)
+{
+	pthread_mutex_lock(&r->lock);
+	r->event_ms = now_ms;
+	pthread_mutex_unlock(&r->lock);
+}
+
+int64_t reader_silent_ms(struct reader *r)
+{
+	pthread_mutex_lock(&r->lock);
+	int64_t silent = r->connected ? clock_monotonic_ms() - r->event_ms : 0;
+	pthread_mutex_unlock(&r->lock);
+	return silent;
+}
+
 static enum err_code read_on(struct reader *r, struct err *err)
 {
 	int64_t probed = clock_monotonic_ms();
@@ -121,6 +138,7 @@ static enum err_code read_on(struct reader *r, struct err *err)
 		if ((within ? queue_put_more : queue_put)(r->queue, bytes, size) != QUEUE_OK)
 			return err_set(err, ERR_CANCELLED, "stopped");
 		int64_t now = clock_monotonic_ms();
+		note_event(r, now);
 		if (!is_heartbeat && now - probed >= PROBE_MS) {
 			probe(r);
 			probed = now;

@@ -25,6 +25,9 @@ enum err_code reader_stop(struct reader *reader, struct err *err) ERR_MUST_CHECK
 
 /* Raw events in order. Closed when the thread ends. */
 struct queue *reader_queue(struct reader *reader);
+/* How long no event has come. A heartbeat is due each second, so silence means that the stream is out of step: the bytes of what
+ * comes are taken for the rest of one huge packet. 0 while not connected. */
+int64_t reader_silent_ms(struct reader *reader);
 bool reader_is_connected(struct reader *reader);
 /* How far the peer's log was known to go; false before the first answer. */
 bool reader_head(struct reader *reader, struct vector *ret_head);

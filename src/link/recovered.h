@@ -26,8 +26,8 @@ enum err_code recovered_prepare(struct connection *connection, struct err *err) 
 enum err_code recovered_note_pending(struct connection *connection, uint32_t peer, const struct gtid *gtid,
                                      const struct statement *statement, struct err *err) ERR_MUST_CHECK;
 /* Was this DDL about to be run once before? */
-enum err_code recovered_was_pending(struct connection *connection, uint32_t peer, const struct gtid *gtid, bool *ret_was,
-                                    struct err *err) ERR_MUST_CHECK;
+enum err_code recovered_was_pending(struct connection *connection, uint32_t peer, const struct gtid *gtid,
+                                    bool *ret_was, struct err *err) ERR_MUST_CHECK;
 /* The crash recovery of this node's server finished it. Everything in the server's log must have been decided on. */
 enum err_code recovered_is_done(struct connection *connection, const struct gtid *gtid, bool *ret_done, struct err *err)
     ERR_MUST_CHECK;

@@ -86,7 +86,8 @@ static enum err_code run_unlogged(struct connection *connection, const struct dd
 static enum err_code drop_table(struct stage *s, struct connection *connection, struct err *err)
 {
 	struct buf sql = {0};
-	buf_printf(&sql, "SET SESSION sql_log_bin=0; DROP TABLE IF EXISTS " SYNCLINE_SCHEMA ".%s; SET SESSION sql_log_bin=1",
+	buf_printf(&sql,
+	           "SET SESSION sql_log_bin=0; DROP TABLE IF EXISTS " SYNCLINE_SCHEMA ".%s; SET SESSION sql_log_bin=1",
 	           s->table);
 	enum err_code code = connection_run_n(connection, buf_str(&sql), sql.size, err);
 	buf_free(&sql);

@@ -31,7 +31,7 @@ enum err_code stage_table_map(struct stage *stage, struct apply *apply, const st
 /* Sends what was gathered. */
 enum err_code stage_flush(struct stage *stage, struct apply *apply, struct err *err) ERR_MUST_CHECK;
 /* change: as for any DDL, but for its query, which is the one that was copied. */
-enum err_code stage_finish(struct stage *stage, struct apply *apply, const struct schema_change *change, const char *who,
-                           struct err *err) ERR_MUST_CHECK;
+enum err_code stage_finish(struct stage *stage, struct apply *apply, const struct schema_change *change,
+                           const char *who, struct err *err) ERR_MUST_CHECK;
 
 #endif

@@ -48,7 +48,8 @@ enum err_code state_tailed(struct state *state, const struct gtid *gtid, struct 
 void state_tail_start(struct state *state, const struct vector *from);
 void state_tail_live(struct state *state, bool live, const char *why); /* why is copied; NULL: nothing to say */
 void state_schema_changed(struct state *state);
-enum err_code state_window_add(struct state *state, uint64_t key, const struct gtid *gtid, struct err *err) ERR_MUST_CHECK;
+enum err_code state_window_add(struct state *state, uint64_t key, const struct gtid *gtid, struct err *err)
+    ERR_MUST_CHECK;
 /* A write of this origin and seq need not enter the window: every node has it. */
 bool state_is_settled(struct state *state, const struct gtid *gtid);
 

@@ -165,10 +165,10 @@ enum err_code supervisor_run(const struct settings *settings, struct err *err)
 			log_line(LOG_LEVEL_INFO, "main", "node %u runs with %zu peers", (unsigned)settings->node_id,
 			         settings->peer_count);
 			wait_for_end(&s, signal_fd);
+			log_line(LOG_LEVEL_INFO, "main", "stopping");
 		} else if (code == ERR_DISCONNECTED) {
 			code = ERR_OK; /* told to end while it waited for the server */
 		}
-		log_line(LOG_LEVEL_INFO, "main", "stopping");
 	}
 	control_server_stop(control);
 	stop_all(&s);

@@ -126,7 +126,8 @@ enum err_code tables_learn(struct tables *t, const struct event *event, const st
 	return ERR_OK;
 }
 
-enum err_code tables_append_setval(const struct table *sequence, const struct event *event, struct buf *to, struct err *err)
+enum err_code tables_append_setval(const struct table *sequence, const struct event *event, struct buf *to,
+                                   struct err *err)
 {
 	struct rows_event rows;
 	struct rows_iter iter;

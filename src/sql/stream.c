@@ -11,6 +11,8 @@
 /* mariadb_rpl.h has its own idea of what an event looks like; only these calls are wanted. */
 #include <mariadb_rpl.h>
 
+enum { SEND_ANNOTATE_ROWS = 2 }; /* BINLOG_SEND_ANNOTATE_ROWS_EVENT, MariaDB sql/sql_repl.h */
+
 struct stream {
 	struct connection *connection;
 	MARIADB_RPL *rpl;
@@ -73,7 +75,8 @@ static enum err_code start_dump(struct stream *s, uint32_t reader_id, struct err
 		return err_set(err, ERR_UNSUPPORTED, "%s: this Connector/C can't read a binary log", s->name);
 	mariadb_rpl_optionsv(s->rpl, MARIADB_RPL_SERVER_ID, reader_id);
 	mariadb_rpl_optionsv(s->rpl, MARIADB_RPL_START, 4UL);
-	mariadb_rpl_optionsv(s->rpl, MARIADB_RPL_FLAGS, 0);
+	/* Annotate events too, as MariaDB's own replicas do: without them a gap in the log could be them or a loss. */
+	mariadb_rpl_optionsv(s->rpl, MARIADB_RPL_FLAGS, SEND_ANNOTATE_ROWS);
 	if (mariadb_rpl_open(s->rpl) != 0)
 		return connection_error(s->connection, err);
 	return ERR_OK;
@@ -112,8 +115,11 @@ enum err_code stream_next(struct stream *s, const uint8_t **ret_bytes, size_t *r
 	unsigned long size = mysql_net_read_packet(mysql);
 	if (size == packet_error || size == 0) {
 		if (mysql_errno(mysql) == ER_MASTER_FATAL_ERROR_READING_BINLOG)
-			return err_set(err, ERR_UNSUPPORTED, "%s can't send its log from where this node stopped reading: %s",
-			               s->name, mysql_error(mysql));
+			return err_set(
+			    err, ERR_UNSUPPORTED,
+			    "%s can't send its log from where this node stopped reading: %s; copy this node's data anew from "
+			    "a peer",
+			    s->name, mysql_error(mysql));
 		return connection_error(s->connection, err);
 	}
 	const uint8_t *packet = mysql->net.read_pos;
