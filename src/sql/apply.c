@@ -191,7 +191,7 @@ bool apply_has_begun(const struct apply *a)
 /* Returns how many statements it is. */
 static unsigned append_head(struct apply *a, const struct apply_head *head)
 {
-	unsigned count = 3;
+	unsigned count = 1;
 	struct buf position = {0};
 	if (a->format.size > 0) {
 		buf_append_str(&a->packet, "BINLOG '");
@@ -202,15 +202,18 @@ static unsigned append_head(struct apply *a, const struct apply_head *head)
 	a->is_unlogged = head->is_unlogged;
 	if (head->is_unlogged) {
 		buf_append_str(&a->packet, "SET SESSION sql_log_bin=0;BEGIN;");
-		return count - 1;
+		return count + 1;
 	}
+	/* One compound statement for three, since the server sends each answer by itself and wakes us for it. */
 	vector_format(head->position, &position);
-	buf_printf(&a->packet, "SET SESSION gtid_domain_id=%u, SESSION server_id=%u, SESSION gtid_seq_no=%llu;BEGIN;",
+	buf_printf(&a->packet,
+	           "BEGIN NOT ATOMIC SET SESSION gtid_domain_id=%u, SESSION server_id=%u, SESSION gtid_seq_no=%llu; START "
+	           "TRANSACTION;",
 	           (unsigned)head->gtid.domain, (unsigned)head->gtid.server, (unsigned long long)head->gtid.seq);
 	buf_printf(&a->packet, "INSERT INTO " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " VALUES (%u,'%s',",
 	           (unsigned)head->peer, buf_str(&position));
 	sql_append_string(&a->packet, (const char *)head->manifest, head->manifest_size);
-	buf_append_str(&a->packet, ") ON DUPLICATE KEY UPDATE position=VALUES(position), manifest=VALUES(manifest);");
+	buf_append_str(&a->packet, ") ON DUPLICATE KEY UPDATE position=VALUES(position), manifest=VALUES(manifest); END;");
 	buf_free(&position);
 	return count;
 }
@@ -242,6 +245,7 @@ static enum err_code send_fragments(struct apply *a, struct err *err)
 
 /* Sends the packet with the question for the server's vector behind it. Rows of a table that commits by itself (one that is
  * not transactional) would have ended the transaction, and with it all that is promised: then there is no answer. */
+/* Returns how many answers it brings: a SELECT within a compound statement has its own ahead of the statement's. */
 static unsigned append_question(struct apply *a, const struct vector *expected)
 {
 	if (expected == NULL) {
@@ -249,13 +253,11 @@ static unsigned append_question(struct apply *a, const struct vector *expected)
 		return 1;
 	}
 	/* The server's own order of domains, so that the texts can be compared there. */
-	buf_append_str(&a->packet, "SET @syncline_open=@@in_transaction;"
-	                           "BEGIN NOT ATOMIC IF @syncline_open AND @@global.gtid_binlog_pos='");
+	buf_append_str(&a->packet, "BEGIN NOT ATOMIC IF @@in_transaction AND @@global.gtid_binlog_pos='");
 	vector_format_like(expected, buf_str(&a->order), &a->packet);
-	buf_append_str(&a->packet,
-	               "' THEN COMMIT; END IF; END;"
-	               "SELECT IF(@@in_transaction, @@global.gtid_binlog_pos, IF(@syncline_open, 'committed', NULL))");
-	return 3;
+	buf_append_str(&a->packet, "' THEN COMMIT; SELECT 'committed'; ELSE"
+	                           " SELECT IF(@@in_transaction, @@global.gtid_binlog_pos, NULL); END IF; END");
+	return 2;
 }
 
 static enum err_code send_packet(struct apply *a, unsigned statement_count, const struct vector *expected,
