@@ -33,6 +33,14 @@ static enum err_code certify(struct applier *a, struct err *err)
 	return batch_certify(&a->batch, a->state, a->tables, err);
 }
 
+/* One whole transaction, in a pair: it needs no manifest to be taken apart, there is no third node to tell its context, and
+ * the position may be saved later, since the vector alone keeps it from being applied again. The link's row would cost a
+ * fifth of a small commit. */
+static bool is_plain(const struct applier *a, bool is_last)
+{
+	return is_last && !a->batch.is_sealed && a->batch.manifest.count == 1 && a->settings->peer_count == 1;
+}
+
 /* Sends what was gathered and certifies it; the rows are locked from then on. The last part is certified ahead, against what
  * the window holds already, and the server commits it at once if nothing else was committed there meanwhile: that saves a
  * round trip. Otherwise, as for any other part: wait until the tail has read what was, and look again. */
@@ -48,7 +56,7 @@ static enum err_code send_part(struct applier *a, bool is_last, bool *ret_commit
 	}
 	if (code != ERR_OK)
 		return code;
-	if (!b->is_sealed)
+	if (!b->is_sealed && !is_plain(a, is_last))
 		manifest_encode(&b->manifest, &manifest);
 	struct apply_head head = {.gtid = b->last,
 	                          .peer = a->peer->node_id,
@@ -99,7 +107,7 @@ enum err_code applier_commit_batch(struct applier *a, struct err *err)
 	if (code != ERR_OK)
 		return code;
 	if (transactions > 0) {
-		bool committed = false;
+		bool committed = false, plain = is_plain(a, true);
 		if (!b->is_sealed || apply_gathered(a->apply) > 0)
 			code = send_part(a, true, &committed, err);
 		if (code == ERR_OK && !committed)
@@ -113,8 +121,9 @@ enum err_code applier_commit_batch(struct applier *a, struct err *err)
 		a->counts.transactions += transactions;
 		a->counts.batches++;
 		a->one_by_one -= transactions < a->one_by_one ? transactions : a->one_by_one;
-		a->saved_ms = clock_monotonic_ms();
-		a->position_moved = false;
+		a->position_moved = plain;
+		if (!plain)
+			a->saved_ms = clock_monotonic_ms();
 	}
 	applier_release(a);
 	applier_settle_position(a);

@@ -191,7 +191,7 @@ bool apply_has_begun(const struct apply *a)
 /* Returns how many statements it is. */
 static unsigned append_head(struct apply *a, const struct apply_head *head)
 {
-	unsigned count = 1;
+	unsigned count = 0;
 	struct buf position = {0};
 	if (a->format.size > 0) {
 		buf_append_str(&a->packet, "BINLOG '");
@@ -202,19 +202,20 @@ static unsigned append_head(struct apply *a, const struct apply_head *head)
 	a->is_unlogged = head->is_unlogged;
 	if (head->is_unlogged) {
 		buf_append_str(&a->packet, "SET SESSION sql_log_bin=0;BEGIN;");
-		return count + 1;
+		return count + 2;
 	}
-	/* One compound statement for three, since the server sends each answer by itself and wakes us for it. */
-	vector_format(head->position, &position);
-	buf_printf(&a->packet,
-	           "BEGIN NOT ATOMIC SET SESSION gtid_domain_id=%u, SESSION server_id=%u, SESSION gtid_seq_no=%llu; START "
-	           "TRANSACTION;",
+	buf_printf(&a->packet, "SET SESSION gtid_domain_id=%u, SESSION server_id=%u, SESSION gtid_seq_no=%llu;BEGIN;",
 	           (unsigned)head->gtid.domain, (unsigned)head->gtid.server, (unsigned long long)head->gtid.seq);
+	count += 2;
+	if (head->manifest_size == 0)
+		return count;
+	vector_format(head->position, &position);
 	buf_printf(&a->packet, "INSERT INTO " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " VALUES (%u,'%s',",
 	           (unsigned)head->peer, buf_str(&position));
 	sql_append_string(&a->packet, (const char *)head->manifest, head->manifest_size);
-	buf_append_str(&a->packet, ") ON DUPLICATE KEY UPDATE position=VALUES(position), manifest=VALUES(manifest); END;");
+	buf_append_str(&a->packet, ") ON DUPLICATE KEY UPDATE position=VALUES(position), manifest=VALUES(manifest);");
 	buf_free(&position);
+	count++;
 	return count;
 }
 

@@ -22,11 +22,11 @@ struct apply;
 
 /* What stands ahead of a batch. */
 struct apply_head {
-	bool is_unlogged; /* nothing of it goes into this server's log; then the rest is not looked at */
-	struct gtid gtid; /* of the batch's last transaction */
-	uint32_t peer;    /* whose link it is */
-	const struct vector *position;
-	const uint8_t *manifest;
+	bool is_unlogged;              /* nothing of it goes into this server's log; then the rest is not looked at */
+	struct gtid gtid;              /* of the batch's last transaction */
+	uint32_t peer;                 /* whose link it is */
+	const struct vector *position; /* saved together with the manifest */
+	const uint8_t *manifest;       /* of size 0: neither is written */
 	size_t manifest_size;
 };
 
