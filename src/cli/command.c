@@ -99,9 +99,9 @@ static int set_number(const char *command, const struct option_row *row, const c
 {
 	char *end;
 	unsigned long number = strtoul(value, &end, 10);
-	if (*value < '0' || *value > '9' || *end != 0 || number < 1 || number > row->max)
-		return command_fail(command, EXIT_USAGE, "--%s is '%s'; give a whole number from 1 to %u", row->name, value,
-		                    row->max);
+	if (*value < '0' || *value > '9' || *end != 0 || number < row->min || number > row->max)
+		return command_fail(command, EXIT_USAGE, "--%s is '%s'; give a whole number from %u to %u", row->name, value,
+		                    row->min, row->max);
 	*(unsigned *)row->to = (unsigned)number;
 	return -1;
 }

@@ -238,6 +238,20 @@ static void show(const struct lab *lab)
 	printf(". Take it down with: syncline lab down --dir='%s'\n", lab->dir);
 }
 
+/* Before anything is made. Returns -1 if they are all right. */
+static int check_databases(const char *command, const struct text_list *databases)
+{
+	for (size_t i = 0; i < databases->count; i++) {
+		const char *name = databases->texts[i], *refusal = settings_database_refusal(name);
+		if (refusal != NULL)
+			return command_fail(command, EXIT_USAGE, "--database '%.80s' %s; give another one", name, refusal);
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(databases->texts[j], name) == 0)
+				return command_fail(command, EXIT_USAGE, "--database '%.80s' is there twice; give it once", name);
+	}
+	return -1;
+}
+
 int command_lab_up(int argc, char **argv)
 {
 	const char *dir = NULL;
@@ -267,6 +281,9 @@ int command_lab_up(int argc, char **argv)
 	if (nodes < LAB_NODES_MIN)
 		return command_fail(argv[0], EXIT_USAGE, "--nodes is %u; give a number from %d to %d", nodes, LAB_NODES_MIN,
 		                    LAB_NODES_MAX);
+	status = check_databases(argv[0], &databases);
+	if (status >= 0)
+		return status;
 	command_catch_signals();
 	struct lab lab = {0};
 	struct err err;

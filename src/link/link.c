@@ -20,8 +20,9 @@ enum {
 	STOPPED_MS_MAX = 15000,
 	BEHIND_MS_MAX = 3000,           /* a live link that has not been at the end for so long is catching up */
 	EVENT_BYTES_KEPT = 1024 * 1024, /* memory kept after a large event */
-	SILENT_MS_MAX = 60000,          /* as long as the largest single event may take on a slow line */
-	LOOK_MS = 250,                  /* how often a running link looks at its pause file and publishes its progress */
+	SILENT_MS_MIN = 15000,          /* without a whole event; doubled each time, for a large event on a slow line */
+	SILENT_MS_MAX = 960000,
+	LOOK_MS = 250, /* how often a running link looks at its pause file and publishes its progress */
 };
 
 struct link {
@@ -36,7 +37,8 @@ struct link {
 	struct buf event;
 	int64_t current_ms; /* when it last had everything the peer had */
 	int64_t looked_ms;
-	bool moved; /* since the view was last published */
+	int64_t silent_ms; /* how long the peer may send no whole event */
+	bool moved;        /* since the view was last published */
 
 	pthread_mutex_t lock; /* guards the view */
 	struct link_view view;
@@ -174,9 +176,12 @@ static enum err_code follow(struct link *l, struct err *err)
 			return code;
 		if (result == QUEUE_CLOSED)
 			return ERR_OK; /* the reader knows why */
-		if (result == QUEUE_EMPTY && reader_silent_ms(l->reader) > SILENT_MS_MAX)
-			return err_set(err, ERR_DISCONNECTED, "%s has sent no whole event for %d s; reading it again",
-			               l->peer->where, SILENT_MS_MAX / 1000);
+		if (result == QUEUE_EMPTY && reader_silent_ms(l->reader) > l->silent_ms) {
+			int64_t silent_ms = l->silent_ms;
+			l->silent_ms = silent_ms * 2 < SILENT_MS_MAX ? silent_ms * 2 : SILENT_MS_MAX;
+			return err_set(err, ERR_DISCONNECTED, "%s has sent no whole event for %lld s; reading it again",
+			               l->peer->where, (long long)silent_ms / 1000);
+		}
 	}
 }
 
@@ -226,6 +231,8 @@ static void *link_main(void *context)
 		}
 		uint64_t transactions = applier_counts(l->applier).transactions;
 		enum err_code code = run_session(l, &err);
+		if (applier_counts(l->applier).transactions != transactions)
+			l->silent_ms = SILENT_MS_MIN;
 		bool progress = applier_counts(l->applier).transactions != transactions || state_now(l) == LINK_LIVE;
 		if (code == ERR_OK || code == ERR_CANCELLED || state_is_stopping(l->state))
 			continue;
@@ -254,6 +261,7 @@ enum err_code link_start(const struct settings *settings, const struct settings_
 	l->peer = peer;
 	l->state = state;
 	l->who = mem_printf("link %u", (unsigned)peer->node_id);
+	l->silent_ms = SILENT_MS_MIN;
 	l->reader = reader_new(settings, peer);
 	l->applier = applier_new(settings, peer, state);
 	l->view.peer = peer->node_id;

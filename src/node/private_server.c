@@ -137,7 +137,8 @@ static enum err_code make_tmpdir(const struct private_server *s, struct err *err
 	char *tmpdir = mem_printf("%s/tmp", s->dir);
 	enum err_code code = ERR_OK;
 	if (mkdir(tmpdir, 0700) != 0 && errno != EEXIST)
-		code = err_set(err, ERR_IO, "%s: can't make this folder: %s; check the folder above it", tmpdir, strerror(errno));
+		code =
+		    err_set(err, ERR_IO, "%s: can't make this folder: %s; check the folder above it", tmpdir, strerror(errno));
 	free(tmpdir);
 	return code;
 }
@@ -414,15 +415,24 @@ enum err_code private_server_start(const struct private_server *s, struct err *e
 	return code;
 }
 
+/* The port among the given options; the server's own message doesn't tell it. */
+static const char *given_port(const struct private_server *s)
+{
+	for (size_t i = 0; i < s->option_count; i++)
+		if (strncmp(s->options[i], "port=", 5) == 0)
+			return s->options[i] + 5;
+	return NULL;
+}
+
 static enum err_code start_failed(const struct private_server *s, struct err *err)
 {
 	char *log = mem_printf("%s/mariadb.err", s->dir), *why = first_error(log);
 	enum err_code code;
 	if (why != NULL && strstr(why, "Bind on TCP/IP port") != NULL)
 		code = err_set(err, ERR_CONFIG,
-		               "the server of node %u can't listen: its port is in use (%s); stop what listens there "
+		               "the server of node %u can't listen: its port%s%s is in use (%s); stop what listens there "
 		               "or choose another port",
-		               (unsigned)s->node_id, why);
+		               (unsigned)s->node_id, given_port(s) ? " " : "", given_port(s) ? given_port(s) : "", why);
 	else
 		code = err_set(err, ERR_SERVER, "the server of node %u ended at its start: %s; see %s", (unsigned)s->node_id,
 		               why ? why : "no error in its log", log);

@@ -97,15 +97,25 @@ static enum err_code set_node_id(struct parser *p, const char *name, const char 
 	return ERR_OK;
 }
 
-static enum err_code set_database(struct parser *p, const char *name, const char *value)
+const char *settings_database_refusal(const char *database)
 {
 	static const char *const reserved[] = {"mysql", "information_schema", "performance_schema", "sys", "syncline"};
-	struct settings *s = p->settings;
-	if (strlen(value) > DATABASE_NAME_MAX * 4)
-		return fail(p, "%s is longer than MariaDB's %d characters; give a database's name", name, DATABASE_NAME_MAX);
+	if (database[0] == '\0')
+		return "is no name";
+	if (strlen(database) > DATABASE_NAME_MAX * 4)
+		return "is longer than MariaDB's 64 characters";
 	for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-		if (strcasecmp(value, reserved[i]) == 0)
-			return fail(p, "%s '%s' is each server's own and can't be replicated; remove the line", name, value);
+		if (strcasecmp(database, reserved[i]) == 0)
+			return "is each server's own and can't be replicated";
+	return NULL;
+}
+
+static enum err_code set_database(struct parser *p, const char *name, const char *value)
+{
+	struct settings *s = p->settings;
+	const char *refusal = settings_database_refusal(value);
+	if (refusal != NULL)
+		return fail(p, "%s '%.80s' %s; remove the line", name, value, refusal);
 	if (settings_replicates(s, value))
 		return fail(p, "%s '%s' is there twice; remove one of the lines", name, value);
 	s->databases = mem_resize(s->databases, (s->database_count + 1) * sizeof *s->databases);

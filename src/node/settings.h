@@ -56,6 +56,8 @@ enum err_code settings_load(const char *file, struct settings *ret_settings, str
 void settings_free(struct settings *settings); /* accepts a zeroed one */
 /* Appends the line NAME = "value", escaped as the server's and Connector/C's option files want it. */
 void settings_append_option(struct buf *to, const char *name, const char *value);
+/* Why a database of this name can't be replicated: a static text that goes on from the name; NULL if it can. */
+const char *settings_database_refusal(const char *database);
 bool settings_replicates(const struct settings *settings, const char *database);
 
 #endif

@@ -146,7 +146,11 @@ class Lab:
         return link if link and link["state"] == state else None
 
     def wait_state(self, node, peer, state):
-        return wait_for(f"link {node}<-{peer} to be {state}", lambda: self.link_in(node, peer, state))
+        try:
+            return wait_for(f"link {node}<-{peer} to be {state}", lambda: self.link_in(node, peer, state))
+        except AssertionError as error:
+            end = "\n".join(self.log(node).splitlines()[-15:])
+            raise AssertionError(f"{error}; it is {self.link(node, peer)}; the end of its log:\n{end}") from None
 
     def log(self, node):
         return (self.dir / f"node{node}" / "syncline.log").read_text(errors="replace")

@@ -1,9 +1,8 @@
 """Bad input: one line that says what, where and how to mend it, an exit status that isn't 0, and nothing half done.
 
-Whoever sets up a gate at night reads one line, not a manual: a wrong setting that is taken silently, or an error that names
-neither the option nor the file, costs the night. And a stream that was garbled on the way must neither get into the tables
-nor keep the link down when the line is good again.
-"""
+Whoever sets up a gate at night reads one line, not a manual: a wrong setting that is taken silently, or an error
+that names neither the option nor the file, costs the night. And a stream that was garbled on the way must neither
+get into the tables nor keep the link down when the line is good again."""
 
 import os
 import pathlib
@@ -23,7 +22,8 @@ from test_types import lab, pair  # noqa: F401, fixtures
 def tree(directory):
     """What is below a folder, with each file's size."""
     directory = pathlib.Path(directory)
-    return sorted((str(p.relative_to(directory)), p.lstat().st_mode, p.lstat().st_size if p.is_file() else 0) for p in directory.rglob("*"))
+    return sorted((str(p.relative_to(directory)), p.lstat().st_mode, p.lstat().st_size if p.is_file() else 0) for p
+                  in directory.rglob("*"))
 
 
 def refuse(*args, status=1, says=(), **kwargs):
@@ -49,9 +49,10 @@ def folder():
 # ---- Arguments ----
 
 WITH_FILE = ["run", "status", "pause", "resume", "skip"]
-WITH_DIR = [f"lab {c}" for c in ("up", "down", "wait", "cut", "heal", "kill", "start", "sql", "status", "plug", "unplug")]
-ARGUMENTS = {"pause": ["2"], "resume": ["2"], "skip": ["1-1-1"], "lab cut": ["1", "2"], "lab heal": ["1", "2"], "lab kill": ["1"], "lab start": ["1"],
-             "lab plug": ["1"], "lab unplug": ["1"], "lab sql": ["1"]}
+WITH_DIR = [f"lab {c}" for c in ("up", "down", "wait", "cut", "heal", "kill", "start", "sql", "status", "plug",
+                                 "unplug")]
+ARGUMENTS = {"pause": ["2"], "resume": ["2"], "skip": ["1-1-1"], "lab cut": ["1", "2"], "lab heal": ["1", "2"],
+             "lab kill": ["1"], "lab start": ["1"], "lab plug": ["1"], "lab unplug": ["1"], "lab sql": ["1"]}
 
 
 @pytest.mark.parametrize("command", [*WITH_FILE, *WITH_DIR, "demo"])
@@ -84,15 +85,35 @@ def test_unknown_commands():
         refuse(*words, status=2, says=f"'{words[-1]}'")
 
 
-@pytest.mark.parametrize("option,says", [
-    ("--nodes=0", ("--nodes", "9")), ("--nodes=1", ("--nodes", "2 to 9")), ("--nodes=10", ("--nodes", "2 to 9")), ("--nodes=two", ("--nodes", "'two'", "2 to 9")),
-    ("--nodes=-2", "--nodes"), ("--nodes=2.5", "--nodes"), ("--nodes=99999999999999999999", "--nodes"), ("--nodes= 2", "--nodes"), ("--nodes=0x2", "--nodes"),
-    ("--timeout=0", "--timeout"), ("--timeout=-1", "--timeout"), ("--timeout=1h", "--timeout"), ("--timeout=", "--timeout"), ("--network=yes", "--network"),
-    ("--server-option==5", "--server-option"), ("--server-option=a b=5", "--server-option"), ("--server-option=datadir=/tmp", ("--server-option", "datadir")),
-    ("--server-option=SOCKET=/tmp/x", ("--server-option", "SOCKET")), ("--server-option=log_error=/x", "--server-option"), ("--server-option=x=a\nb=c", "--server-option"),
-    ("--database=mysql", ("--database", "'mysql'")), ("--database=syncline", ("--database", "'syncline'")), ("--database=", "--database"),
+NONSENSE = [
+    ("--nodes=0", "--nodes"),
+    ("--nodes=1", ("--nodes", "2 to 9")),
+    ("--nodes=10", ("--nodes", "2 to 9")),
+    ("--nodes=two", ("--nodes", "'two'", "2 to 9")),
+    ("--nodes=-2", "--nodes"),
+    ("--nodes=2.5", "--nodes"),
+    ("--nodes=99999999999999999999", "--nodes"),
+    ("--nodes= 2", "--nodes"),
+    ("--nodes=0x2", "--nodes"),
+    ("--timeout=0", "--timeout"),
+    ("--timeout=-1", "--timeout"),
+    ("--timeout=1h", "--timeout"),
+    ("--timeout=", "--timeout"),
+    ("--network=yes", "--network"),
+    ("--server-option==5", "--server-option"),
+    ("--server-option=a b=5", "--server-option"),
+    ("--server-option=datadir=/tmp", ("--server-option", "datadir")),
+    ("--server-option=SOCKET=/tmp/x", ("--server-option", "SOCKET")),
+    ("--server-option=log_error=/x", "--server-option"),
+    ("--server-option=x=a\nb=c", "--server-option"),
+    ("--database=mysql", ("--database", "'mysql'")),
+    ("--database=syncline", ("--database", "'syncline'")),
+    ("--database=", "--database"),
     ("--database=" + "x" * 300, ("--database", "64")),
-])
+]
+
+
+@pytest.mark.parametrize("option,says", NONSENSE, ids=[repr(option)[1:40].rstrip("'") for option, _ in NONSENSE])
 def test_nonsense_values(option, says, folder):
     """Nothing is made before every value is known to be right."""
     refuse("lab", "up", f"--dir={folder}/lab", option, status=2, says=says)
@@ -101,7 +122,8 @@ def test_nonsense_values(option, says, folder):
 
 def test_database_twice(folder):
     """As above, for two options that don't go together."""
-    refuse("lab", "up", f"--dir={folder}/lab", "--database=a", "--database=a", status=2, says=("--database", "'a'", "twice"))
+    refuse("lab", "up", f"--dir={folder}/lab", "--database=a", "--database=a", status=2, says=("--database", "'a'",
+            "twice"))
     assert tree(folder) == []
 
 
@@ -126,7 +148,8 @@ def test_folder_for_a_lab(folder):
 
 def test_folder_with_a_damaged_marker(folder):
     """`lab down` removes a folder: it must be sure that it is a lab's."""
-    for text in ("", "{", "[]", "5", '{"syncline_lab": 1}', '{"syncline_lab": 2, "nodes": 2}', '{"syncline_lab": 1, "nodes": 1}', '{"syncline_lab": 1, "nodes": "2"}',
+    for text in ("", "{", "[]", "5", '{"syncline_lab": 1}', '{"syncline_lab": 2, "nodes": 2}',
+                 '{"syncline_lab": 1, "nodes": 1}', '{"syncline_lab": 1, "nodes": "2"}',
                  '{"syncline_lab": 1, "nodes": 1000000000000}', "\0\0", '{"nodes": 2}'):
         (folder / "syncline-lab.json").write_text(text)
         (folder / "precious").write_text("mine")
@@ -160,7 +183,8 @@ def test_read_only_folder(folder):
     shutil.copy(SYNCLINE, program)
     folder.chmod(0o755)
     before = tree(folder)
-    result = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program, "lab", "up", f"--dir={folder}/lab"], capture_output=True, text=True)
+    result = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program, "lab", "up",
+                             f"--dir={folder}/lab"], capture_output=True, text=True)
     assert result.returncode == 1 and result.stderr.count("\n") == 1 and result.stdout == ""
     assert f"{folder}/lab" in result.stderr and "Permission denied" in result.stderr
     assert tree(folder) == before
@@ -169,7 +193,8 @@ def test_read_only_folder(folder):
 # ---- Settings ----
 
 
-def settings(folder, text=None, node=1, database="d", state_dir=None, socket="/nowhere/mariadb.sock", peer=2, peer_socket="/nowhere/peer.sock", extra=""):
+def settings(folder, text=None, node=1, database="d", state_dir=None, socket="/nowhere/mariadb.sock", peer=2,
+             peer_socket="/nowhere/peer.sock", extra=""):
     file = pathlib.Path(folder) / "syncline.cnf"
     file.write_text(text if text is not None else f"""[syncline]
 node-id = {node}
@@ -186,20 +211,41 @@ user = root
     return file
 
 
-@pytest.mark.parametrize("old,new,line,says", [
-    ("node-id = 1", "node-id = 0", 2, "node-id"), ("node-id = 1", "node-id = one", 2, "'one'"), ("node-id = 1", "node_id = 65", 2, "64"), ("node-id = 1", "", 1, "node-id"),
-    ("node-id = 1", "node-id = 1\nnode-id = 2", 3, "line 2"), ("node-id = 1", "nodeid = 1", 2, "'nodeid'"), ("node-id = 1", "node-id", 2, "node-id = VALUE"),
-    ("node-id = 1", "node-id = 2", 8, "node-id"), ("replicate-do-db = d", "replicate-do-db = mysql", 3, "'mysql'"), ("replicate-do-db = d", "replicate-do-table = d.t", 3, "'replicate-do-table'"),
-    ("replicate-do-db = d", "", 1, "replicate-do-db"), ("socket = /nowhere/mariadb.sock", "", 5, "socket"), ("socket = /nowhere/mariadb.sock", "host = 127.0.0.1\nport = 70000", 7, "'70000'"),
-    ("socket = /nowhere/mariadb.sock", "host = localhost", 6, "localhost"), ("socket = /nowhere/mariadb.sock", "socket = relative.sock", 6, "relative.sock"),
-    ("[syncline-peer-2]", "[syncline-peer-x]", 8, "'x'"), ("[syncline-peer-2]", "[syncline-pear-2]", 8, "[syncline-pear-2]"), ("[syncline-peer-2]", "[syncline-peer-1]", 8, "node-id"),
-    ("[syncline-server]", "", 6, "'socket'"), ("[syncline]", "# nothing", 2, "[syncline]"), ("peer.sock", "mariadb.sock", 8, "own server"), ("user = root", "user = root\npassword = x", 8, "chmod 600"),
-    ("user = root", "user = 'root", 7, "quote"), ("user = root", "\x01", 7, "control character"), ("[syncline]", "[syncline", 1, "'[syncline'"),
-    ("[syncline-server]", "[mariadbd]\nport = 3306\n[syncline-server]", 5, "datadir"), ("node-id = 1", "node-id = 1\nlog-level = loud", 3, "'loud'"),
-])
+WRONG_LINES = [  # what it says, what it says instead, the line that the message names, and what else it has
+    ("node-id = 1", "node-id = 0", 2, "node-id"),
+    ("node-id = 1", "node-id = one", 2, "'one'"),
+    ("node-id = 1", "node_id = 65", 2, "64"),
+    ("node-id = 1", "", 1, "node-id"),
+    ("node-id = 1", "node-id = 1\nnode-id = 2", 3, "line 2"),
+    ("node-id = 1", "nodeid = 1", 2, "'nodeid'"),
+    ("node-id = 1", "node-id", 2, "node-id = VALUE"),
+    ("node-id = 1", "node-id = 2", 8, "node-id"),
+    ("node-id = 1", "node-id = 1\nlog-level = loud", 3, "'loud'"),
+    ("replicate-do-db = d", "replicate-do-db = mysql", 3, "'mysql'"),
+    ("replicate-do-db = d", "replicate-do-table = d.t", 3, "'replicate-do-table'"),
+    ("replicate-do-db = d", "", 1, "replicate-do-db"),
+    ("socket = /nowhere/mariadb.sock", "", 5, "socket"),
+    ("socket = /nowhere/mariadb.sock", "host = 127.0.0.1\nport = 70000", 7, "'70000'"),
+    ("socket = /nowhere/mariadb.sock", "host = localhost", 6, "localhost"),
+    ("socket = /nowhere/mariadb.sock", "socket = relative.sock", 6, "relative.sock"),
+    ("[syncline-peer-2]", "[syncline-peer-x]", 8, "'x'"),
+    ("[syncline-peer-2]", "[syncline-pear-2]", 8, "[syncline-pear-2]"),
+    ("[syncline-peer-2]", "[syncline-peer-1]", 8, "node-id"),
+    ("[syncline-server]", "", 6, "'socket'"),
+    ("[syncline-server]", "[mariadbd]\nport = 3306\n[syncline-server]", 5, "datadir"),
+    ("[syncline]", "# nothing", 2, "[syncline]"),
+    ("[syncline]", "[syncline", 1, "'[syncline'"),
+    ("peer.sock", "mariadb.sock", 8, "own server"),
+    ("user = root", "user = root\npassword = x", 8, "chmod 600"),
+    ("user = root", "user = 'root", 7, "quote"),
+    ("user = root", "\x01", 7, "control character"),
+]
+
+
+@pytest.mark.parametrize("old,new,line,says", WRONG_LINES)
 @pytest.mark.parametrize("command", ["run", "status"])
 def test_wrong_settings(old, new, line, says, command, folder):
-    """The line names the file, the line in it and what is wrong there; nothing is made before the whole file is right."""
+    """The line names the file, the place in it and what is wrong there; nothing is made before all of it is right."""
     file = settings(folder)
     text = file.read_text()
     assert old in text
@@ -214,8 +260,9 @@ def test_file_that_is_no_settings_file(folder):
     (folder / "binary").write_bytes(bytes(range(256)) * 10)
     (folder / "empty").write_text("")
     (folder / "big").write_text("# much\n" * 200000)
-    for path, part in ((folder / "nothing", "No such file"), (folder, "no option file"), ("/dev/null", "no option file"), (folder / "binary", "no option file"), (folder / "empty", "[syncline]"),
-                       (folder / "big", "no option file"), ("/etc/passwd", "/etc/passwd:1")):
+    for path, part in ((folder / "nothing", "No such file"), (folder, "no option file"), ("/dev/null",
+            "no option file"), (folder / "binary", "no option file"), (folder / "empty", "[syncline]"), (folder / "big",
+            "no option file"), ("/etc/passwd", "/etc/passwd:1")):
         for words in (["run"], ["status"], ["pause", "2"], ["resume", "2"], ["skip", "1-1-1"]):
             refuse(words[0], f"--defaults-file={path}", *words[1:], says=(path, part))
 
@@ -228,7 +275,8 @@ def test_arguments_that_only_the_settings_can_refuse(folder):
             refuse(command, f"--defaults-file={file}", "--", peer, status=2, says=f"'{peer}'")
     for gtid in ("x", "1-1", "1-1-1-1", "1-1-x", "-1-1-1", "1-1-99999999999999999999999", "1-1-1,2-2-2", ""):
         run_ = run("skip", f"--defaults-file={file}", "--", gtid, check=False)
-        assert run_.returncode in (1, 2) and run_.stderr.count("\n") == 1 and f"{gtid}" in run_.stderr, (gtid, run_.stderr)
+        assert run_.returncode in (1, 2) and run_.stderr.count("\n") == 1 and f"{gtid}" in run_.stderr, (gtid,
+                run_.stderr)
     refuse("status", f"--defaults-file={file}", says=("state", "syncline run"))
     refuse("skip", f"--defaults-file={file}", "1-1-1", says="state")
 
@@ -238,19 +286,23 @@ def test_arguments_that_only_the_settings_can_refuse(folder):
 
 def test_no_server_installed(folder):
     """Where mariadb-server isn't installed, the line says what to install."""
-    programs = [p for name in ("mariadbd", "mysqld", "mariadb-install-db", "mysql_install_db") for d in ("/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/libexec")
-                if (p := f"{d}/{name}") and os.path.exists(p)]
+    programs = [p for name in ("mariadbd", "mysqld", "mariadb-install-db", "mysql_install_db") for d in ("/usr/sbin",
+            "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/libexec") if (p := f"{d}/{name}")
+                and os.path.exists(p)]
     hide = "; ".join(f"mount --bind /dev/null {p}" for p in programs)
-    probe = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", hide], capture_output=True, text=True)
+    probe = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", hide], capture_output=True,
+                           text=True)
     if probe.returncode != 0:
         pytest.skip(f"can't hide the server's programs here: {probe.stderr.strip()}")
     for hidden, name in ((programs, "mariadb"), ([p for p in programs if "install" not in p], "mariadbd")):
         hide = "; ".join(f"mount --bind /dev/null {p}" for p in hidden)
         for words in (["lab", "up"], ["demo", "--without-network"]):
-            result = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", f'{hide}; shift; exec "$0" "$@"', SYNCLINE, "", *words, f"--dir={folder}/lab"],
+            result = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec",
+                                     f'{hide}; shift; exec "$0" "$@"', SYNCLINE, "", *words, f"--dir={folder}/lab"],
                                     capture_output=True, text=True)
             assert result.returncode == 1 and result.stderr.count("\n") == 1, result.stderr
-            assert name in result.stderr and "not installed" in result.stderr and "apt install mariadb-server" in result.stderr
+            assert name in result.stderr and "not installed" in result.stderr
+            assert "apt install mariadb-server" in result.stderr
             assert tree(folder) == []
 
 
@@ -260,7 +312,8 @@ def test_port_in_use(folder):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        refuse("lab", "up", f"--dir={folder}/lab", "--server-option=bind-address=127.0.0.1", f"--server-option=port={port}", says=("node 1", "port", "in use", str(port)))
+        refuse("lab", "up", f"--dir={folder}/lab", "--server-option=bind-address=127.0.0.1",
+               f"--server-option=port={port}", says=("node 1", "port", "in use", str(port)))
     assert tree(folder) == []
     assert processes_of(folder) == []
 
@@ -280,11 +333,19 @@ def processes_of(folder):
 # ---- Servers that aren't as they must be ----
 
 
-@pytest.mark.parametrize("option,says", [
-    ("skip_log_bin", ("log_bin", "off", "log_bin=mysql-bin")), ("binlog_format=MIXED", ("binlog_format", "MIXED", "binlog_format=ROW")), ("binlog_format=STATEMENT", ("binlog_format", "STATEMENT")),
-    ("binlog_row_metadata=NO_LOG", ("binlog_row_metadata", "binlog_row_metadata=FULL")), ("binlog_row_image=MINIMAL", ("binlog_row_image", "binlog_row_image=FULL")),
-    ("gtid_domain_id=7", ("gtid_domain_id is 7", "must be ")), ("server_id=9", ("server_id is 9", "must be ")), ("nonsense=1", ("nonsense",)),
-])
+WRONG_SERVERS = [
+    ("skip_log_bin", ("log_bin", "off", "log_bin=mysql-bin")),
+    ("binlog_format=MIXED", ("binlog_format", "MIXED", "binlog_format=ROW")),
+    ("binlog_format=STATEMENT", ("binlog_format", "STATEMENT")),
+    ("binlog_row_metadata=NO_LOG", ("binlog_row_metadata", "binlog_row_metadata=FULL")),
+    ("binlog_row_image=MINIMAL", ("binlog_row_image", "binlog_row_image=FULL")),
+    ("gtid_domain_id=7", ("gtid_domain_id is 7", "must be ")),
+    ("server_id=9", ("server_id is 9", "must be ")),
+    ("nonsense=1", ("nonsense",)),
+]
+
+
+@pytest.mark.parametrize("option,says", WRONG_SERVERS)
 def test_server_that_cannot_be_replicated(option, says, folder):
     """Without a binlog, or with one that lacks half of it, links would be green and empty."""
     refuse("lab", "up", f"--dir={folder}/lab", f"--server-option={option}", says=("of node ", *says))
@@ -297,7 +358,8 @@ class Daemon:
     def __init__(self, file):
         self.file = file
         self.log = open(f"{file}.log", "wb")
-        self.process = subprocess.Popen([SYNCLINE, "run", f"--defaults-file={file}"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen([SYNCLINE, "run", f"--defaults-file={file}"], stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log)
 
     def end(self):
         self.process.terminate()
@@ -306,7 +368,8 @@ class Daemon:
 
 
 def test_server_changed_while_running(lab):
-    """The peer's server is set to MIXED later: at the next connection the link says so, and goes on when that is mended."""
+    """The peer's server is set to MIXED later: at the next connection the link says so, and goes on when that is
+    mended."""
     lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY)")
     lab.wait()
     lab.cut(1, 2)
@@ -326,12 +389,14 @@ def test_settings_that_take_one_node_for_another(lab, folder):
     file = settings(folder, socket=lab.socket(1), peer=3, peer_socket=lab.socket(2))
     daemon = Daemon(file)
     try:
-        link = wait_for("the link to stop", lambda: next((l for l in status_of(file)["links"] if l["state"] == "stopped"), None))
+        link = wait_for("the link to stop", lambda: next((l for l in status_of(file)["links"] if l["state"]
+                == "stopped"), None))
         assert "server_id is 2 but must be 3" in link["why"] and lab.socket(2) in link["why"]
     finally:
         assert daemon.end() == 0
     # This node's own server, which has another id.
-    refuse("run", f"--defaults-file={settings(folder, node=5, socket=lab.socket(1))}", says=("server_id is 1 but must be 5", lab.socket(1)))
+    refuse("run", f"--defaults-file={settings(folder, node=5, socket=lab.socket(1))}",
+           says=("server_id is 1 but must be 5", lab.socket(1)))
     lab.wait()
 
 
@@ -358,13 +423,16 @@ def test_second_lab_in_the_same_folder(lab):
 
 def test_nodes_that_are_not_in_the_lab(lab):
     """A typing error in the node's number."""
-    for words in (["cut", "1", "3"], ["cut", "1", "x"], ["cut", "1", "1"], ["heal", "0", "2"], ["kill", "3"], ["start", "12"], ["sql", "5", "-e", "SELECT 1"], ["sql", "''"]):
-        refuse("lab", words[0], f"--dir={lab.dir}", *words[1:], status=2, says="1 to 2" if words[1:] != ["1", "1"] else "1")
+    for words in (["cut", "1", "3"], ["cut", "1", "x"], ["cut", "1", "1"], ["heal", "0", "2"], ["kill", "3"], ["start",
+            "12"], ["sql", "5", "-e", "SELECT 1"], ["sql", "''"]):
+        refuse("lab", words[0], f"--dir={lab.dir}", *words[1:], status=2, says="1 to 2" if words[1:] != ["1", "1"]
+               else "1")
     refuse("lab", "plug", f"--dir={lab.dir}", "1", status=2, says="--network")
 
 
 def test_binlog_purged(lab, pair):  # noqa: F811
-    """What the peer has thrown away can't be asked for: the link says which node to copy anew, loses nothing else and doesn't hang."""
+    """What the peer has thrown away can't be asked for: the link says which node to copy anew, loses nothing else and
+    doesn't hang."""
     lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY)")
     lab.wait()
     lab.cut(1, 2)
@@ -389,10 +457,11 @@ class Last(bytes):
 
 
 class Proxy:
-    """Stands between a daemon and its peer's socket. What the server sends is passed on through `spoil`, once the client has asked for the log."""
+    """Stands between a daemon and its peer's socket. What the server sends is passed on through `spoil`, once the
+    client has asked for the log."""
 
     def __init__(self, path, target):
-        self.path, self.target, self.spoil, self.spoiled = str(path), target, None, 0
+        self.path, self.target, self.spoil, self.spoiled, self.open = str(path), target, None, 0, []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen(20)
@@ -411,6 +480,7 @@ class Proxy:
                 client.close()
                 continue
             state = {"dump": False}
+            self.open += [client, server]
             threading.Thread(target=self.up, args=(client, server, state), daemon=True).start()
             threading.Thread(target=self.down, args=(server, client, state), daemon=True).start()
 
@@ -447,6 +517,10 @@ class Proxy:
             pass
         self.close(server, client)
 
+    def hang_up(self):
+        while self.open:
+            self.close(self.open.pop())
+
     def end(self):
         self.listener.close()
 
@@ -460,7 +534,8 @@ def proxied(lab, pair, folder):  # noqa: F811
     proxy = Proxy(folder / "proxy.sock", lab.socket(2))
     file.write_text(text.replace(lab.socket(2), proxy.path))
     lab.start(1, "--daemon")
-    lab.sql(2, "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, n INT UNIQUE, v VARCHAR(500))", "CREATE TABLE d.counter (id INT PRIMARY KEY, n INT)", "CREATE TABLE d.log (n INT)",
+    lab.sql(2, "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, n INT UNIQUE, v VARCHAR(500))",
+            "CREATE TABLE d.counter (id INT PRIMARY KEY, n INT)", "CREATE TABLE d.log (n INT)",
             "INSERT INTO d.counter VALUES (1, 0)")
     lab.wait()
     lab.proxy = proxy
@@ -473,9 +548,11 @@ def proxied(lab, pair, folder):  # noqa: F811
 
 
 def write(lab, first, count):
-    """A transaction applied twice breaks the key or counts too far, one that got lost leaves a hole, half a one differs."""
+    """A transaction applied twice breaks the key or counts too far, one that got lost leaves a hole, half a one
+    differs."""
     for n in range(first, first + count):
-        lab.sql(2, "BEGIN", f"INSERT INTO d.t (n, v) VALUES ({n}, REPEAT('{n % 10}', {n * 7 % 500}))", "UPDATE d.counter SET n=n+1", f"INSERT INTO d.log VALUES ({n})", "COMMIT")
+        lab.sql(2, "BEGIN", f"INSERT INTO d.t (n, v) VALUES ({n}, REPEAT('{n % 10}', {n * 7 % 500}))",
+                "UPDATE d.counter SET n=n+1", f"INSERT INTO d.log VALUES ({n})", "COMMIT")
 
 
 def check(lab, count):
@@ -524,25 +601,24 @@ def one_missing(dice):
 
 
 def two_swapped(dice):
-    return packets(lambda parts: parts[:(i := dice.randrange(len(parts) - 1))] + [parts[i + 1], parts[i]] + parts[i + 2:])
+    return packets(lambda parts: parts[:(i := dice.randrange(len(parts) - 1))] + [parts[i + 1], parts[i]] + parts[i
+            + 2:])
 
 
-SPOILERS = {
-    "a packet twice": one_twice,
-    "a packet missing": one_missing,
-    "packets swapped": two_swapped,
-    "bits flipped": flips,
-    "cut within an event": lambda dice: lambda data: Last(data[:dice.randrange(len(data))]) if not dice.randrange(3) else data,
-    "bytes missing": cuts,
-    "bytes twice": lambda dice: lambda data: data + data if not dice.randrange(2) else data,
-    "noise": lambda dice: lambda data: dice.randbytes(len(data)) if not dice.randrange(3) else data,
-    "packet length": lambda dice: lambda data: bytes([data[0] ^ 1 << dice.randrange(8), data[1], data[2] ^ 1 << dice.randrange(8)]) + data[3:] if not dice.randrange(3) else data,
-}
+SPOILERS = {"a packet twice": one_twice, "a packet missing": one_missing, "packets swapped": two_swapped,
+            "bits flipped": flips,
+            "cut within an event": lambda dice: lambda data: Last(data[:dice.randrange(len(data))]) if
+            not dice.randrange(3) else data, "bytes missing": cuts, "bytes twice": lambda dice: lambda data: data + data
+            if not dice.randrange(2) else data, "noise": lambda dice: lambda data: dice.randbytes(len(data)) if
+            not dice.randrange(3) else data,
+            "packet length": lambda dice: lambda data: bytes([data[0] ^ 1 << dice.randrange(8), data[1],
+        data[2] ^ 1 << dice.randrange(8)]) + data[3:] if not dice.randrange(3) else data}
 
 
 @pytest.mark.parametrize("how", SPOILERS)
 def test_garbled_stream(proxied, how):
-    """A bad cable, a proxy's bug, a disk that flips a bit: nothing of it gets into the tables, and the link mends itself."""
+    """A bad cable, a proxy's bug, a disk that flips a bit: nothing of it gets into the tables, and the link mends
+    itself."""
     lab = proxied
     seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
     print("seed", seed)
@@ -554,12 +630,28 @@ def test_garbled_stream(proxied, how):
         write(lab, count, 15)
         count += 15
         wait_for("something to be spoiled", lambda: lab.proxy.spoiled > before)
+        lab.proxy.spoil = None
+        lab.proxy.hang_up()  # a link that waits for the rest of a huge packet: see the next test
         check(lab, count)
+
+
+@pytest.mark.soak
+def test_packet_that_never_ends(proxied):
+    """A length that was garbled makes the reader wait for megabytes, while heartbeats arrive and are taken for them:
+    noticed after a minute, by itself."""
+    lab = proxied
+    lab.proxy.spoil = lambda data: data[:2] + b"\xff" + data[3:]
+    write(lab, 0, 5)
+    wait_for("something to be spoiled", lambda: lab.proxy.spoiled > 0)
+    lab.proxy.spoil = None
+    wait_for("the rows", lambda: lab.value(1, "SELECT n FROM d.counter") == 5)
+    check(lab, 5)
 
 
 @pytest.mark.sanitizer
 def test_stream_cut_at_every_place(proxied):
-    """The connection ends after 1, 2, 3, … bytes of what the peer sends, and each time the rest comes with the next connection."""
+    """The connection ends after 1, 2, 3, … bytes of what the peer sends, and each time the rest comes with the next
+    connection."""
     lab = proxied
     left = [0]
 
@@ -575,7 +667,8 @@ def test_stream_cut_at_every_place(proxied):
             count += 2
         before = lab.proxy.spoiled
         # Now, not after the pause between attempts.
-        wait_for("a cut", lambda: run("resume", f"--defaults-file={lab.dir}/node1/syncline.cnf", "2") and lab.proxy.spoiled > before)
+        wait_for("a cut", lambda: run("resume", f"--defaults-file={lab.dir}/node1/syncline.cnf", "2")
+                 and lab.proxy.spoiled > before)
     check(lab, count)
 
 

@@ -1,7 +1,7 @@
 """`syncline demo`: the guide's schema and its four tests, by the guide's own SQL, in one command.
 
-It is what a newcomer types first. If it fails on their machine, or passes where it shouldn't, nothing else will be believed.
-"""
+It is what a newcomer types first. If it fails on their machine, or passes where it shouldn't, nothing else will be
+believed."""
 
 import json
 import os
@@ -37,7 +37,8 @@ def check(result, at_least=7):
     last = ENDS.match(result.stdout.splitlines()[-1])
     assert last and int(last[1]) >= at_least and int(last[2]) == 0, text
     assert result.stderr == "", text
-    for part in ("Test 1", "Test 2", "Test 3", "Test 4", "CHECKSUM TABLE", "INSERT INTO users (name, nic, rfid_tag, node_id)", "'RFID_OFFLINE_001'", " ms "):
+    for part in ("Test 1", "Test 2", "Test 3", "Test 4", "CHECKSUM TABLE",
+                 "INSERT INTO users (name, nic, rfid_tag, node_id)", "'RFID_OFFLINE_001'", " ms "):
         assert part in result.stdout, text
 
 
@@ -100,13 +101,16 @@ def test_demo_where_namespaces_are_forbidden(folder):
     # A user namespace in which no further ones may be made: these limits are the namespace's own.
     forbid = "echo 0 >/proc/sys/user/max_user_namespaces && echo 0 >/proc/sys/user/max_net_namespaces"
     inside = ["unshare", "--user", "--map-root-user", "sh", "-c"]
-    probe = subprocess.run([*inside, f"{forbid} && ! unshare --user true && ! unshare --net true"], capture_output=True, text=True)
+    probe = subprocess.run([*inside, f"{forbid} && ! unshare --user true && ! unshare --net true"], capture_output=True,
+                           text=True)
     if probe.returncode != 0:
         pytest.skip(f"can't forbid namespaces to a part of this machine: {probe.stderr.strip()}")
-    result = subprocess.run([*inside, f'{forbid} && exec "$0" "$@"', SYNCLINE, "demo", f"--dir={folder}/lab"], capture_output=True, text=True,
-                            stdin=subprocess.DEVNULL, timeout=300)
+    result = subprocess.run([*inside, f'{forbid} && exec "$0" "$@"', SYNCLINE, "demo", f"--dir={folder}/lab"],
+                            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300)
     check(result)
-    assert "UNIX sockets instead" in result.stdout and "can't make a network namespace" in result.stdout and CUT.search(result.stdout), result.stdout
+    for part in ("UNIX sockets instead", "can't make a network namespace"):
+        assert part in result.stdout, result.stdout
+    assert CUT.search(result.stdout), result.stdout
     assert list(folder.iterdir()) == []
 
 
@@ -120,7 +124,8 @@ def test_keep(folder, options):
         commands = re.findall(r"^  syncline (lab \w+ --dir='[^']+'(?: \d)?)$", result.stdout, re.MULTILINE)
         assert {c.split()[1] for c in commands} >= {"sql", "status", "down"}, result.stdout
         for node in (1, 2):
-            connection = pymysql.connect(user="root", unix_socket=str(lab / f"node{node}" / "mariadb.sock"), database="rfid_access_control", autocommit=True)
+            connection = pymysql.connect(user="root", unix_socket=str(lab / f"node{node}" / "mariadb.sock"),
+                                         database="rfid_access_control", autocommit=True)
             with connection.cursor() as cursor:
                 cursor.execute("INSERT INTO users (name, rfid_tag) VALUES (%s, %s)", (f"kept {node}", f"KEPT_{node}"))
                 cursor.execute("SELECT LAST_INSERT_ID() % 2")
@@ -128,13 +133,16 @@ def test_keep(folder, options):
             connection.close()
         run("lab", "wait", f"--dir={lab}")
         for node in (1, 2):
-            rows = run("lab", "sql", f"--dir={lab}", node, "-e", "SELECT rfid_tag FROM rfid_access_control.users ORDER BY rfid_tag", "--skip-column-names").stdout.split()
+            rows = run("lab", "sql", f"--dir={lab}", node, "-e",
+                       "SELECT rfid_tag FROM rfid_access_control.users ORDER BY rfid_tag",
+                       "--skip-column-names").stdout.split()
             assert rows == ["KEPT_1", "KEPT_2", "RFID_OFFLINE_001", "RFID_TEST_001", "RFID_TEST_002"]
             status = json.loads(run("status", "--json", f"--defaults-file={lab}/node{node}/syncline.cnf").stdout)
             assert [link["state"] for link in status["links"]] == ["live"]
         for command in commands:
             if "down" not in command and "sql" not in command:
-                subprocess.run([SYNCLINE, *shlex.split(command)], check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+                subprocess.run([SYNCLINE, *shlex.split(command)], check=True, capture_output=True,
+                               stdin=subprocess.DEVNULL, timeout=60)
     finally:
         down = run("lab", "down", f"--dir={lab}", check=False)
     assert down.returncode == 0 and not lab.exists() and processes_of(folder) == []
@@ -143,7 +151,8 @@ def test_keep(folder, options):
 def test_interrupted(folder):
     """Ctrl-C at whatever moment leaves neither processes nor files."""
     for moment in ("", "Started and live", "Test 2", "Test 4"):
-        process = subprocess.Popen([SYNCLINE, "demo", f"--dir={folder}/lab"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True)
+        process = subprocess.Popen([SYNCLINE, "demo", f"--dir={folder}/lab"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True)
         seen = ""
         if moment == "":
             wait_for("the folder", lambda: (folder / "lab").exists())
@@ -161,6 +170,9 @@ def test_interrupted(folder):
 def test_schema_is_the_guides():
     """The statements are those of the guide, letter by letter, so that who compares finds the same."""
     source = (ROOT / "src" / "cli" / "demo_sql.h").read_text()
-    for part in ("rfid_tag VARCHAR(100) NOT NULL UNIQUE", "FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL", "UNIQUE KEY unique_node_table (node_id, table_name)",
-                 "conflict_type ENUM('INSERT_DUPLICATE', 'UPDATE_CONFLICT') NOT NULL", "CREATE INDEX idx_logs_gate_location ON logs(gate_location)"):
+    for part in ("rfid_tag VARCHAR(100) NOT NULL UNIQUE",
+                 "FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL",
+                 "UNIQUE KEY unique_node_table (node_id, table_name)",
+                 "conflict_type ENUM('INSERT_DUPLICATE', 'UPDATE_CONFLICT') NOT NULL",
+                 "CREATE INDEX idx_logs_gate_location ON logs(gate_location)"):
         assert part in source

@@ -1,9 +1,8 @@
 """Every column type of MariaDB 10.11, both ways.
 
-A value that arrives changed is worse than one that doesn't arrive: nobody looks for it. So each is compared with what was
-written, as text, and the tables are compared with each other, definitions and rows. All tests share one pair of nodes; each
-starts with an empty database, and a test that failed leaves the pair to nobody.
-"""
+A value that arrives changed is worse than one that doesn't arrive: nobody looks for it. So each is compared with
+what was written, as text, and the tables are compared with each other, definitions and rows. All tests share one
+pair of nodes; each starts with an empty database, and a test that failed leaves the pair to nobody."""
 
 import pathlib
 import shutil
@@ -108,7 +107,7 @@ def binary(*values):
 def check_both_ways(lab, columns, mode=""):
     """Rows are inserted, changed, set to NULL and deleted, on either node, and looked at on the other."""
     tables = {f"t{i}": c for i, c in enumerate(columns)}
-    settings = (f"SET sql_mode='{mode}'",)
+    settings = (f"SET sql_mode='{mode}'")
     expected = {}  # (table, id) -> (what v shows, w)
 
     def insert(node, base):
@@ -147,8 +146,9 @@ def check_both_ways(lab, columns, mode=""):
             assert found == wanted, f"node {node}, {c.definition}"
             assert {r[3] for r in rows} <= {"before"}, f"node {node}, {c.definition}"
 
-    lab.sql(1, *settings, "SET innodb_strict_mode=1", *[f"CREATE TABLE {name} (id INT PRIMARY KEY, a VARCHAR(10), v {c.definition}, w INT)"
-                          for name, c in tables.items()], database="d")
+    lab.sql(1, *settings, "SET innodb_strict_mode=1",
+            *[f"CREATE TABLE {name} (id INT PRIMARY KEY, a VARCHAR(10), v {c.definition}, w INT)" for name, c
+              in tables.items()], database="d")
     insert(1, 0)
     look(2)
     insert(2, 100)
@@ -185,27 +185,18 @@ def test_integers(lab):
 
 def test_decimals_and_floats(lab):
     """Money with a digit less, or a door's measured value rounded on the way."""
-    check_both_ways(lab, [
-        Column("DECIMAL(1,0)", "-9", "0", "9"),
-        Column("DECIMAL(5,5)", "-0.99999", "0.00001", "0.00000"),
-        Column("DECIMAL(10,2)", "-12345678.99", "0.01", "99999999.99"),
-        Column("DECIMAL(9,0)", "-999999999", "1"),
-        Column("DECIMAL(18,9)", "-999999999.999999999", "0.000000001"),
-        Column("DECIMAL(38,38)", "-0." + "9" * 38, "0." + "0" * 37 + "1"),
-        Column("DECIMAL(65,0)", "-" + "9" * 65, "9" * 65, "0"),
-        Column("DECIMAL(65,30)", "-" + "9" * 35 + "." + "9" * 30, "1." + "0" * 30),
-        Column("DECIMAL(65,38)", "9" * 27 + "." + "9" * 38),
-        Column("DECIMAL(7,2) UNSIGNED", "0.00", "99999.99"),
-        Column("DECIMAL(7,2) ZEROFILL", "00000.00", "00001.50"),
-        Column("NUMERIC", "-9999999999", "1000000000"),
-        Column("FLOAT", ("-3.402823466e38", "-3.40282e38"), "-1.5", "0", ("1.17549435e-38", "1.17549e-38"), ("16777216", "16777200")),
-        Column("FLOAT UNSIGNED", "0", "25000000000"),
-        Column("FLOAT(7,3)", "-9999.123", "0.001"),
-        Column("DOUBLE", "-1.7976931348623157e308", "0.1", "3.141592653589793", "2.2250738585072014e-308", "5e-324"),
-        Column("DOUBLE UNSIGNED", "0", "1e100"),
-        Column("DOUBLE(20,5)", "-123456789012.12346", "0.00001"),
-        Column("REAL", "-0.5"),
-    ])
+    check_both_ways(lab, [Column("DECIMAL(1,0)", "-9", "0", "9"), Column("DECIMAL(5,5)", "-0.99999", "0.00001",
+            "0.00000"), Column("DECIMAL(10,2)", "-12345678.99", "0.01", "99999999.99"), Column("DECIMAL(9,0)",
+            "-999999999", "1"), Column("DECIMAL(18,9)", "-999999999.999999999", "0.000000001"), Column("DECIMAL(38,38)",
+            "-0." + "9" * 38, "0." + "0" * 37 + "1"), Column("DECIMAL(65,0)", "-" + "9" * 65, "9" * 65, "0"),
+                          Column("DECIMAL(65,30)", "-" + "9" * 35 + "." + "9" * 30, "1." + "0" * 30),
+                          Column("DECIMAL(65,38)", "9" * 27 + "." + "9" * 38), Column("DECIMAL(7,2) UNSIGNED", "0.00",
+            "99999.99"), Column("DECIMAL(7,2) ZEROFILL", "00000.00", "00001.50"), Column("NUMERIC", "-9999999999",
+            "1000000000"), Column("FLOAT", ("-3.402823466e38", "-3.40282e38"), "-1.5", "0", ("1.17549435e-38",
+            "1.17549e-38"), ("16777216", "16777200")), Column("FLOAT UNSIGNED", "0", "25000000000"),
+                          Column("FLOAT(7,3)", "-9999.123", "0.001"), Column("DOUBLE", "-1.7976931348623157e308", "0.1",
+            "3.141592653589793", "2.2250738585072014e-308", "5e-324"), Column("DOUBLE UNSIGNED", "0", "1e100"),
+                          Column("DOUBLE(20,5)", "-123456789012.12346", "0.00001"), Column("REAL", "-0.5")])
 
 
 def test_bits_of_each_width(lab):
@@ -216,8 +207,8 @@ def test_bits_of_each_width(lab):
             5: [0x5555555555555555 & ((2 << n) - 1) for n in range(64)]}
 
     def insert(node, base):
-        transaction(lab, node, [f"INSERT INTO t VALUES ({base + i}, {', '.join(map(str, r))}, 5)" for i, r in rows.items()]
-                    + [f"INSERT INTO t (id, w) VALUES ({base}, 5)"])
+        transaction(lab, node, [f"INSERT INTO t VALUES ({base + i}, {', '.join(map(str, r))}, 5)" for i, r
+                                in rows.items()] + [f"INSERT INTO t (id, w) VALUES ({base}, 5)"])
 
     def look(node, rows):
         lab.wait()
@@ -251,14 +242,10 @@ def test_temporal(lab):
     for digits in range(7):
         fraction, nines = ("." + "123456"[:digits], "." + "9" * digits) if digits else ("", "")
         zero = "." + "0" * digits if digits else ""
-        columns += [
-            Column(f"TIME({digits})", "-838:59:59" + nines, "-00:00:01" + zero, "00:00:00" + zero, "-01:02:03" + fraction,
-                   "838:59:59" + nines),
-            Column(f"DATETIME({digits})", "0001-01-01 00:00:00" + zero, "2024-02-29 12:34:56" + fraction,
-                   "9999-12-31 23:59:59" + nines),
-            Column(f"TIMESTAMP({digits}) NULL", "1970-01-01 00:00:01" + zero, "2024-02-29 12:34:56" + fraction,
-                   "2038-01-19 03:14:07" + nines),
-        ]
+        columns += [Column(f"TIME({digits})", "-838:59:59" + nines, "-00:00:01" + zero, "00:00:00" + zero, "-01:02:03"
+                           + fraction, "838:59:59" + nines), Column(f"DATETIME({digits})", "0001-01-01 00:00:00" + zero,
+                "2024-02-29 12:34:56" + fraction, "9999-12-31 23:59:59" + nines), Column(f"TIMESTAMP({digits}) NULL",
+                "1970-01-01 00:00:01" + zero, "2024-02-29 12:34:56" + fraction, "2038-01-19 03:14:07" + nines)]
     check_both_ways(lab, columns)
 
 
@@ -276,7 +263,9 @@ def test_zero_and_invalid_dates(lab):
 
 def test_time_zone_of_each_node(lab):
     """A TIMESTAMP is a moment, whatever the zone of the session that wrote it and of the server that gets it."""
-    lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, ts TIMESTAMP(3) NULL, dt DATETIME(3), made TIMESTAMP DEFAULT CURRENT_TIMESTAMP)")
+    lab.sql(1,
+            "CREATE TABLE d.t (id INT PRIMARY KEY, ts TIMESTAMP(3) NULL, dt DATETIME(3), made TIMESTAMP DEFAULT "
+            "CURRENT_TIMESTAMP)")
     lab.wait()
     before = {n: lab.value(n, "SELECT @@global.time_zone") for n in lab.nodes}
     try:
@@ -288,12 +277,14 @@ def test_time_zone_of_each_node(lab):
         lab.sql(2, "SET time_zone='-11:00', timestamp=1700000000",
                 "INSERT INTO d.t (id, ts, dt) VALUES (2, '2024-06-30 19:30:00.125', '2024-06-30 19:30:00.125')")
         lab.wait()
-        lab.sql(1, "SET time_zone='+02:00'", "ALTER TABLE d.t ADD COLUMN x TIMESTAMP NOT NULL DEFAULT '2024-01-01 02:00:00' AFTER id")
+        lab.sql(1, "SET time_zone='+02:00'",
+                "ALTER TABLE d.t ADD COLUMN x TIMESTAMP NOT NULL DEFAULT '2024-01-01 02:00:00' AFTER id")
         lab.wait()
         for node in lab.nodes:
+            moment, made = "2024-07-01 06:30:00.125", "2023-11-14 22:13:20"
             assert texts(lab, node, "SELECT * FROM t ORDER BY id") == [
-                ("1", "2024-01-01 00:00:00", "2024-07-01 06:30:00.125", "2024-07-01 08:30:00.125", "2023-11-14 22:13:20"),
-                ("2", "2024-01-01 00:00:00", "2024-07-01 06:30:00.125", "2024-06-30 19:30:00.125", "2023-11-14 22:13:20")]
+                ("1", "2024-01-01 00:00:00", moment, "2024-07-01 08:30:00.125", made),
+                ("2", "2024-01-01 00:00:00", moment, "2024-06-30 19:30:00.125", made)]
         # New rows get the same default, wherever they are written.
         lab.sql(2, "INSERT INTO d.t (id) VALUES (4)")
         lab.sql(1, "INSERT INTO d.t (id) VALUES (3)")
@@ -312,29 +303,21 @@ def test_time_zone_of_each_node(lab):
 def test_text(lab):
     """Names with umlauts, Chinese, emoji, quotes and control characters, in fields of each length class."""
     odd = "it's a \\ and \"\n\t\r\x1a\x08\x00 %s ` ; --"
-    check_both_ways(lab, [
-        Column("CHAR(0)", ""),
-        Column("CHAR(1)", "", "x", "🔑"),
-        Column("CHAR(255)", "", "a b", ("REPEAT('🔑',255)", "🔑" * 255)),
-        Column("VARCHAR(0)", ""),
-        Column("VARCHAR(63)", "", "grün 鍵 🔑", odd, "x" * 63, "trailing  "),
-        Column("VARCHAR(64)", "", "🔑" * 64, odd),
-        Column("VARCHAR(255) CHARACTER SET latin1", "", "grün", "x" * 255),
-        Column("VARCHAR(256) CHARACTER SET latin1", "", "grün", "x" * 256),
-        Column("VARCHAR(16000)", "", "鍵" * 16000),
-        Column("TINYTEXT", "", odd, "x" * 255),
-        Column("TEXT", "", odd, "x" * 65535, "x" * 256),
-        Column("MEDIUMTEXT", "", odd, "x" * 65536),
-        Column("LONGTEXT", "", odd, "鍵" * 30000),
-        Column("TEXT NOT NULL DEFAULT 'nothing'", "", "something", ("DEFAULT", "nothing"), nullable=False),
-        Column("ENUM('','a','b c','it''s','grün',',')", "", "a", "b c", "it's", "grün", ","),
-        Column("ENUM(" + ",".join(f"'v{i}'" for i in range(256)) + ")", "v0", "v254", "v255"),
-        Column("ENUM('x','鍵') CHARACTER SET ucs2", "x", "鍵"),
-        Column("SET('a','b','grün')", "", "a", "a,grün"),
-        *[Column("SET(" + ",".join(f"'v{i}'" for i in range(n)) + ")", "", "v0", f"v{n - 1}", ",".join(f"v{i}" for i in range(n)))
-          for n in (8, 9, 16, 17, 24, 25, 32, 33, 64)],
-        Column("JSON", "{}", "[]", '{"a": [1, null, "grün 鍵 🔑"], "b": {"c": 1.5}}', '"text"', "null"),
-    ])
+    check_both_ways(lab, [Column("CHAR(0)", ""), Column("CHAR(1)", "", "x", "🔑"), Column("CHAR(255)", "", "a b",
+            ("REPEAT('🔑',255)", "🔑" * 255)), Column("VARCHAR(0)", ""), Column("VARCHAR(63)", "", "grün 鍵 🔑", odd,
+            "x" * 63, "trailing  "), Column("VARCHAR(64)", "", "🔑" * 64, odd),
+                          Column("VARCHAR(255) CHARACTER SET latin1", "", "grün", "x" * 255),
+                          Column("VARCHAR(256) CHARACTER SET latin1", "", "grün", "x" * 256), Column("VARCHAR(16000)",
+            "", "鍵" * 16000), Column("TINYTEXT", "", odd, "x" * 255), Column("TEXT", "", odd, "x" * 65535, "x" * 256),
+                          Column("MEDIUMTEXT", "", odd, "x" * 65536), Column("LONGTEXT", "", odd, "鍵" * 30000),
+                          Column("TEXT NOT NULL DEFAULT 'nothing'", "", "something", ("DEFAULT", "nothing"),
+                                 nullable=False), Column("ENUM('','a','b c','it''s','grün',',')", "", "a", "b c",
+            "it's", "grün", ","), Column("ENUM(" + ",".join(f"'v{i}'" for i in range(256)) + ")", "v0", "v254", "v255"),
+                          Column("ENUM('x','鍵') CHARACTER SET ucs2", "x", "鍵"), Column("SET('a','b','grün')", "", "a",
+            "a,grün"), *[Column("SET(" + ",".join(f"'v{i}'" for i in range(n)) + ")", "", "v0", f"v{n - 1}",
+                                ",".join(f"v{i}" for i in range(n))) for n in (8, 9, 16, 17, 24, 25, 32, 33, 64)],
+                          Column("JSON", "{}", "[]", '{"a": [1, null, "grün 鍵 🔑"], "b": {"c": 1.5}}', '"text"', "null"),
+                          ])
 
 
 
@@ -342,24 +325,23 @@ def test_text(lab):
 def test_bytes(lab):
     """Pictures, keys, certificates: every byte, and zeros at the end."""
     big = "00ff27225c0a0d1a" * 16
-    check_both_ways(lab, [
-        Column("BINARY(1)", *binary("00", "20", "ff"), show="HEX(v)"),
-        Column("BINARY(3)", ("x''", "000000"), ("x'01'", "010000"), ("x'2020'", "202000"), show="HEX(v)"),
-        Column("BINARY(255)", (f"REPEAT(x'fe',255)", "FE" * 255), show="HEX(v)"),
-        Column("VARBINARY(255)", *binary("", "00", "0027", big, "20"), show="HEX(v)"),
-        Column("VARBINARY(256)", *binary("", "00", big), ("REPEAT(x'00',256)", "00" * 256), show="HEX(v)"),
-        Column("TINYBLOB", *binary("", "00", big), ("REPEAT(x'80',255)", "80" * 255), show="HEX(v)"),
-        Column("BLOB", *binary("", "00", big), ("REPEAT(x'80',256)", "80" * 256), ("REPEAT(x'81',65535)", "81" * 65535), show="HEX(v)"),
-        Column("MEDIUMBLOB", *binary("", big), ("REPEAT(x'82',65536)", "82" * 65536), show="HEX(v)"),
-        Column("LONGBLOB", *binary("", big), show="HEX(v)"),
-        Column("CHAR(20) CHARACTER SET binary", ("x'00ff'", "00FF" + "00" * 18), show="HEX(v)"),
-        Column("TEXT CHARACTER SET binary", *binary("00ff", ""), show="HEX(v)"),
-    ])
+    check_both_ways(lab, [Column("BINARY(1)", *binary("00", "20", "ff"), show="HEX(v)"), Column("BINARY(3)", ("x''",
+            "000000"), ("x'01'", "010000"), ("x'2020'", "202000"), show="HEX(v)"), Column("BINARY(255)",
+            (f"REPEAT(x'fe',255)", "FE" * 255), show="HEX(v)"), Column("VARBINARY(255)", *binary("", "00", "0027", big,
+            "20"), show="HEX(v)"), Column("VARBINARY(256)", *binary("", "00", big), ("REPEAT(x'00',256)", "00" * 256),
+                                          show="HEX(v)"), Column("TINYBLOB", *binary("", "00", big),
+            ("REPEAT(x'80',255)", "80" * 255), show="HEX(v)"), Column("BLOB", *binary("", "00", big),
+            ("REPEAT(x'80',256)", "80" * 256), ("REPEAT(x'81',65535)", "81" * 65535), show="HEX(v)"),
+                          Column("MEDIUMBLOB", *binary("", big), ("REPEAT(x'82',65536)", "82" * 65536), show="HEX(v)"),
+                          Column("LONGBLOB", *binary("", big), show="HEX(v)"), Column("CHAR(20) CHARACTER SET binary",
+            ("x'00ff'", "00FF" + "00" * 18), show="HEX(v)"), Column("TEXT CHARACTER SET binary", *binary("00ff", ""),
+            show="HEX(v)")])
 
 
 def test_blob_beyond_16_megabytes(lab):
     """Only here a LONGBLOB's length needs its fourth byte, and a row more than one packet of the client's protocol."""
-    lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, v LONGBLOB, w INT)", "INSERT INTO d.t VALUES (1, REPEAT(x'0083', 8500000), 5)")
+    lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, v LONGBLOB, w INT)",
+            "INSERT INTO d.t VALUES (1, REPEAT(x'0083', 8500000), 5)")
     lab.wait()
     lab.sql(2, "UPDATE d.t SET v=CONCAT(v, 'end'), w=6")
     equal_everywhere(lab, [("17000003", "656E64", "6")], "SELECT LENGTH(v), HEX(RIGHT(v, 3)), w FROM t")
@@ -367,12 +349,11 @@ def test_blob_beyond_16_megabytes(lab):
     equal_everywhere(lab, [], "SELECT id FROM t")
 
 
-CHARSETS = {
-    "latin1": "grün €", "latin2": "žluťoučký", "latin5": "ığüşöç", "latin7": "ąčęė", "ascii": "plain", "cp1251": "дверь",
-    "koi8r": "дверь", "koi8u": "двєрь", "cp866": "дверь", "greek": "πόρτα", "hebrew": "דלת", "cp1256": "باب", "tis620": "ประตู",
-    "utf8mb3": "grün 鍵", "utf8mb4": "grün 鍵 🔑", "ucs2": "grün 鍵", "utf16": "鍵 🔑", "utf16le": "鍵 🔑", "utf32": "鍵 🔑",
-    "sjis": "鍵 ドア 表ソ", "cp932": "鍵 表ソ①", "ujis": "鍵 ドア", "eucjpms": "鍵 表", "big5": "門 功", "gbk": "门 誠", "gb2312": "门", "euckr": "문",
-}
+CHARSETS = {"latin1": "grün €", "latin2": "žluťoučký", "latin5": "ığüşöç", "latin7": "ąčęė", "ascii": "plain",
+            "cp1251": "дверь", "koi8r": "дверь", "koi8u": "двєрь", "cp866": "дверь", "greek": "πόρτα", "hebrew": "דלת",
+            "cp1256": "باب", "tis620": "ประตู", "utf8mb3": "grün 鍵", "utf8mb4": "grün 鍵 🔑", "ucs2": "grün 鍵",
+            "utf16": "鍵 🔑", "utf16le": "鍵 🔑", "utf32": "鍵 🔑", "sjis": "鍵 ドア 表ソ", "cp932": "鍵 表ソ①", "ujis": "鍵 ドア",
+            "eucjpms": "鍵 表", "big5": "門 功", "gbk": "门 誠", "gb2312": "门", "euckr": "문"}
 
 
 def test_character_sets(lab):
@@ -387,8 +368,10 @@ def test_character_sets(lab):
 
 def test_every_collation(lab):
     """A unique text column of each collation: rows must be found again by a key that isn't byte for byte."""
-    names = [r[0] for r in lab.sql(1, "SELECT FULL_COLLATION_NAME FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY WHERE FULL_COLLATION_NAME<>'binary' "
-                                      "ORDER BY 1")]
+    names = [r[0] for r in lab.sql(1,
+                                   "SELECT FULL_COLLATION_NAME FROM "
+                                   "information_schema.COLLATION_CHARACTER_SET_APPLICABILITY WHERE "
+                                   "FULL_COLLATION_NAME<>'binary' " "ORDER BY 1")]
     assert len(names) > 300
     for part in range(0, len(names), 300):
         cut = names[part:part + 300]
@@ -410,19 +393,16 @@ def test_every_collation(lab):
 
 def test_compressed_columns_and_new_types(lab):
     """Types that only MariaDB has."""
-    check_both_ways(lab, [
-        Column("VARCHAR(100) COMPRESSED", "", "grün 🔑", "x" * 100),
-        Column("VARCHAR(50) CHARACTER SET latin1 COMPRESSED", "", "grün", "y" * 50),
-        Column("VARBINARY(2000) COMPRESSED", *binary("", "00"), ("REPEAT(x'00',2000)", "00" * 2000), show="HEX(v)"),
-        Column("TINYTEXT COMPRESSED", "", "x" * 255),
-        Column("TEXT COMPRESSED", "", "z" * 500, "x"),
-        Column("MEDIUMBLOB COMPRESSED", *binary("", "00"), ("REPEAT(x'ab',100000)", "AB" * 100000), show="HEX(v)"),
-        Column("LONGTEXT COMPRESSED", "", "0123456789" * 300),
-        Column("UUID", "123e4567-e89b-12d3-a456-426655440000", "00000000-0000-0000-0000-000000000000",
-               "ffffffff-ffff-ffff-ffff-ffffffffffff", "00000000-0000-4000-8000-000000000000"),
-        Column("INET6", "::", "::1", "2001:db8::ff00:42:8329", "::ffff:10.0.0.1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-        Column("INET4", "0.0.0.0", "127.0.0.1", "255.255.255.255", "32.32.32.32"),
-    ])
+    check_both_ways(lab, [Column("VARCHAR(100) COMPRESSED", "", "grün 🔑", "x" * 100),
+                          Column("VARCHAR(50) CHARACTER SET latin1 COMPRESSED", "", "grün", "y" * 50),
+                          Column("VARBINARY(2000) COMPRESSED", *binary("", "00"), ("REPEAT(x'00',2000)", "00" * 2000),
+                                 show="HEX(v)"), Column("TINYTEXT COMPRESSED", "", "x" * 255), Column("TEXT COMPRESSED",
+            "", "z" * 500, "x"), Column("MEDIUMBLOB COMPRESSED", *binary("", "00"), ("REPEAT(x'ab',100000)",
+            "AB" * 100000), show="HEX(v)"), Column("LONGTEXT COMPRESSED", "", "0123456789" * 300), Column("UUID",
+            "123e4567-e89b-12d3-a456-426655440000", "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff", "00000000-0000-4000-8000-000000000000"), Column("INET6", "::",
+            "::1", "2001:db8::ff00:42:8329", "::ffff:10.0.0.1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+                          Column("INET4", "0.0.0.0", "127.0.0.1", "255.255.255.255", "32.32.32.32")])
 
 
 def test_geometry(lab):
@@ -433,10 +413,11 @@ def test_geometry(lab):
               "MULTIPOLYGON": "MULTIPOLYGON(((0 0,0 1,1 1,0 0)),((5 5,5 6,6 6,5 5)))",
               "GEOMETRYCOLLECTION": "GEOMETRYCOLLECTION(POINT(1 1),LINESTRING(0 0,1 1))"}
     show = "CONCAT(ST_SRID(v), ' ', ST_AsText(v))"
-    columns = [Column(kind, (f"ST_GeomFromText('{shape}')", "0 " + shape), (f"ST_GeomFromText('{shape}', 4326)", "4326 " + shape),
-                      show=show) for kind, shape in shapes.items()]
+    columns = [Column(kind, (f"ST_GeomFromText('{shape}')", "0 " + shape), (f"ST_GeomFromText('{shape}', 4326)", "4326 "
+            + shape), show=show) for kind, shape in shapes.items()]
     columns.append(Column("GEOMETRY", *[(f"ST_GeomFromText('{s}')", "0 " + s) for s in shapes.values()], show=show))
-    columns.append(Column("POINT NOT NULL, SPATIAL INDEX (v)", ("POINT(1,2)", "0 POINT(1 2)"), show=show, nullable=False))
+    columns.append(Column("POINT NOT NULL, SPATIAL INDEX (v)", ("POINT(1,2)", "0 POINT(1 2)"), show=show,
+                          nullable=False))
     check_both_ways(lab, columns)
 
 
@@ -452,12 +433,16 @@ def equal_everywhere(lab, expected, statement):
 
 def test_defaults(lab):
     """What the origin filled in is what arrives, not what the receiver would have filled in."""
-    lab.sql(1, "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, n INT DEFAULT 7, e DOUBLE DEFAULT (RAND()), u CHAR(36) DEFAULT (UUID()), "
-               "host VARCHAR(50) DEFAULT (@@gtid_domain_id), made DATETIME(6) DEFAULT NOW(6), "
-               "changed TIMESTAMP(6) DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), x VARCHAR(20) DEFAULT CONCAT('a', n))")
+    lab.sql(1,
+            "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, n INT DEFAULT 7, e DOUBLE DEFAULT (RAND()), u "
+            "CHAR(36) DEFAULT (UUID()), "
+            "host VARCHAR(50) DEFAULT (@@gtid_domain_id), made DATETIME(6) DEFAULT NOW(6), "
+            "changed TIMESTAMP(6) DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), x VARCHAR(20) "
+            "DEFAULT CONCAT('a', n))")
     lab.wait()
     for node in lab.nodes:
-        lab.sql(node, "INSERT INTO d.t () VALUES ()", "INSERT INTO d.t (n) VALUES (NULL)", "INSERT INTO d.t (n) VALUES (3)")
+        lab.sql(node, "INSERT INTO d.t () VALUES ()", "INSERT INTO d.t (n) VALUES (NULL)",
+                "INSERT INTO d.t (n) VALUES (3)")
     lab.wait()
     lab.assert_equal()
     assert texts(lab, 1, "SELECT id%2, n, host, x FROM t ORDER BY id%2, id") == [
@@ -470,13 +455,16 @@ def test_defaults(lab):
 
 def test_generated_columns(lab):
     """Virtual columns are not stored, persistent ones are; both stand in the log, with indexes on them."""
-    lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, a INT, v INT AS (a*2) VIRTUAL, b VARCHAR(20), p VARCHAR(40) AS (CONCAT(b,'-',a)) PERSISTENT, "
-               "vk INT AS (a+1) VIRTUAL UNIQUE, c INT, KEY (p), j JSON, jv VARCHAR(20) AS (JSON_VALUE(j,'$.x')) VIRTUAL, KEY (jv))")
+    lab.sql(1,
+            "CREATE TABLE d.t (id INT PRIMARY KEY, a INT, v INT AS (a*2) VIRTUAL, b VARCHAR(20), p VARCHAR(40) AS "
+            "(CONCAT(b,'-',a)) PERSISTENT, "
+            "vk INT AS (a+1) VIRTUAL UNIQUE, c INT, KEY (p), j JSON, jv VARCHAR(20) AS (JSON_VALUE(j,'$.x')) "
+            "VIRTUAL, KEY (jv))")
     lab.sql(1, "INSERT INTO d.t (id, a, b, c, j) VALUES (1, 10, 'x', 5, '{\"x\": \"y\"}'), (2, NULL, 'x', 5, NULL)")
     lab.wait()
     lab.sql(2, "INSERT INTO d.t (id, a, b, c) VALUES (3, 30, 'z', 6)", "UPDATE d.t SET a=11 WHERE id=1")
-    expected = [("1", "11", "22", "x", "x-11", "12", "5", '{"x": "y"}', "y"), ("2", None, None, "x", None, None, "5", None, None),
-                ("3", "30", "60", "z", "z-30", "31", "6", None, None)]
+    expected = [("1", "11", "22", "x", "x-11", "12", "5", '{"x": "y"}', "y"), ("2", None, None, "x", None, None, "5",
+            None, None), ("3", "30", "60", "z", "z-30", "31", "6", None, None)]
     equal_everywhere(lab, expected, "SELECT * FROM t ORDER BY id")
     lab.sql(2, "DELETE FROM d.t WHERE jv='y'")
     lab.sql(1, "UPDATE d.t SET b='q' WHERE vk=31")
@@ -489,18 +477,21 @@ def test_key_of_a_generated_column(lab):
     """Without a primary key, a unique key that is computed finds the row."""
     lab.sql(1, "CREATE TABLE d.t (a INT, b INT, k INT AS (a*1000+b) PERSISTENT, v INT, UNIQUE (k))",
             "CREATE TABLE d.n (a INT NOT NULL, v INT, k INT AS (a+1) VIRTUAL, UNIQUE (k))",
-            "INSERT INTO d.t (a, b, v) VALUES (1, 1, 1), (2, 2, 2), (NULL, 3, 3)", "INSERT INTO d.n (a, v) VALUES (1, 1), (2, 2)")
+            "INSERT INTO d.t (a, b, v) VALUES (1, 1, 1), (2, 2, 2), (NULL, 3, 3)",
+            "INSERT INTO d.n (a, v) VALUES (1, 1), (2, 2)")
     lab.wait()
-    lab.sql(2, "UPDATE d.t SET v=3 WHERE k=1001", "DELETE FROM d.t WHERE a=2", "UPDATE d.t SET b=4 WHERE a IS NULL", "UPDATE d.n SET v=5 WHERE k=2",
-            "DELETE FROM d.n WHERE k=3")
+    lab.sql(2, "UPDATE d.t SET v=3 WHERE k=1001", "DELETE FROM d.t WHERE a=2", "UPDATE d.t SET b=4 WHERE a IS NULL",
+            "UPDATE d.n SET v=5 WHERE k=2", "DELETE FROM d.n WHERE k=3")
     equal_everywhere(lab, [(None, "4", None, "3"), ("1", "1", "1001", "3")], "SELECT * FROM t ORDER BY a")
     assert texts(lab, 1, "SELECT * FROM n") == [("1", "5", "2")]
 
 
 def test_invisible_columns(lab):
     """SELECT * and INSERT without names don't see them; the log does."""
-    lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, h INT INVISIBLE DEFAULT 5, a INT, k INT INVISIBLE NOT NULL DEFAULT 0, z INT)",
-            "INSERT INTO d.t VALUES (1, 2, 3)", "INSERT INTO d.t (id, h, a, k, z) VALUES (2, 50, 4, 7, 9)")
+    lab.sql(1,
+            "CREATE TABLE d.t (id INT PRIMARY KEY, h INT INVISIBLE DEFAULT 5, a INT, k INT INVISIBLE NOT NULL "
+            "DEFAULT 0, z INT)", "INSERT INTO d.t VALUES (1, 2, 3)",
+            "INSERT INTO d.t (id, h, a, k, z) VALUES (2, 50, 4, 7, 9)")
     lab.wait()
     lab.sql(2, "UPDATE d.t SET h=h+1", "INSERT INTO d.t VALUES (3, 3, 3)")
     equal_everywhere(lab, [("1", "6", "2", "0", "3"), ("2", "51", "4", "7", "9"), ("3", "5", "3", "0", "3")],
@@ -510,8 +501,8 @@ def test_invisible_columns(lab):
 def test_system_versioned(lab):
     """The history of a table is data, too: its rows and moments are the same on every node."""
     lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, v INT) WITH SYSTEM VERSIONING",
-            "CREATE TABLE d.e (id INT PRIMARY KEY, v INT, s TIMESTAMP(6) GENERATED ALWAYS AS ROW START, e TIMESTAMP(6) GENERATED ALWAYS AS ROW END, "
-            "PERIOD FOR SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING",
+            "CREATE TABLE d.e (id INT PRIMARY KEY, v INT, s TIMESTAMP(6) GENERATED ALWAYS AS ROW START, e "
+            "TIMESTAMP(6) GENERATED ALWAYS AS ROW END, " "PERIOD FOR SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING",
             "CREATE TABLE d.w (id INT PRIMARY KEY, v INT, u INT WITHOUT SYSTEM VERSIONING) WITH SYSTEM VERSIONING")
     for table in "tew":
         lab.sql(1, f"INSERT INTO d.{table} (id, v) VALUES (1, 1), (2, 2)")
@@ -542,8 +533,8 @@ def test_application_period(lab):
     lab.wait()
     lab.sql(2, "DELETE FROM d.t FOR PORTION OF p FROM '2024-03-01' TO '2024-04-01'")
     lab.sql(2, "UPDATE d.t FOR PORTION OF p FROM '2024-06-01' TO '2024-07-01' SET v=2")
-    equal_everywhere(lab, [("2024-01-01", "2024-03-01", "1"), ("2024-04-01", "2024-06-01", "1"), ("2024-06-01", "2024-07-01", "2"),
-                           ("2024-07-01", "2025-01-01", "1")], "SELECT a, b, v FROM t ORDER BY a")
+    equal_everywhere(lab, [("2024-01-01", "2024-03-01", "1"), ("2024-04-01", "2024-06-01", "1"), ("2024-06-01",
+            "2024-07-01", "2"), ("2024-07-01", "2025-01-01", "1")], "SELECT a, b, v FROM t ORDER BY a")
 
 
 # ---- Tables of every kind ----
@@ -568,9 +559,10 @@ def test_sequences(lab):
 def test_partitioned(lab):
     """Each kind of partitioning, and a row that moves from one partition to another."""
     kinds = {"ra": "RANGE (id) (PARTITION a VALUES LESS THAN (100), PARTITION b VALUES LESS THAN MAXVALUE)",
-             "li": "LIST (id % 3) (PARTITION a VALUES IN (0), PARTITION b VALUES IN (1, 2))", "ha": "HASH (id) PARTITIONS 5",
-             "ke": "KEY (id) PARTITIONS 3",
-             "su": "RANGE (id) SUBPARTITION BY HASH (id) SUBPARTITIONS 2 (PARTITION a VALUES LESS THAN (100), PARTITION b VALUES LESS THAN MAXVALUE)"}
+             "li": "LIST (id % 3) (PARTITION a VALUES IN (0), PARTITION b VALUES IN (1, 2))",
+             "ha": "HASH (id) PARTITIONS 5", "ke": "KEY (id) PARTITIONS 3",
+             "su": "RANGE (id) SUBPARTITION BY HASH (id) SUBPARTITIONS 2 (PARTITION a VALUES LESS THAN (100), "
+             "PARTITION b VALUES LESS THAN MAXVALUE)"}
     lab.sql(1, *[f"CREATE TABLE d.{n} (id INT PRIMARY KEY, v INT) PARTITION BY {k}" for n, k in kinds.items()])
     for n in kinds:
         lab.sql(1, f"INSERT INTO d.{n} SELECT seq, seq FROM seq_1_to_150", database="d")
@@ -579,7 +571,8 @@ def test_partitioned(lab):
         lab.sql(2, f"UPDATE d.{n} SET id=id+200 WHERE id<20", f"DELETE FROM d.{n} WHERE id%7=0")
     lab.wait()
     lab.assert_equal()
-    assert lab.value(1, "SELECT COUNT(*) FROM d.ra PARTITION (a)") == lab.value(2, "SELECT COUNT(*) FROM d.ra PARTITION (a)") < 90
+    assert lab.value(1, "SELECT COUNT(*) FROM d.ra PARTITION (a)") == lab.value(2,
+            "SELECT COUNT(*) FROM d.ra PARTITION (a)") < 90
 
 
 def test_no_primary_key(lab):
@@ -587,10 +580,11 @@ def test_no_primary_key(lab):
     lab.sql(1, "CREATE TABLE d.t (a INT, b VARCHAR(20), f FLOAT)", "CREATE TABLE d.u (a INT UNIQUE, b INT)",
             "CREATE TABLE d.k (a INT, b INT, KEY (a))",
             "INSERT INTO d.t VALUES (1, 'x', 1.1), (1, 'x', 1.1), (NULL, NULL, NULL), (2, 'y', 3.3)",
-            "INSERT INTO d.u VALUES (NULL, 1), (NULL, 2), (NULL, 2), (5, 5)", "INSERT INTO d.k VALUES (1, 1), (1, 1), (1, 2), (NULL, 3)")
+            "INSERT INTO d.u VALUES (NULL, 1), (NULL, 2), (NULL, 2), (5, 5)",
+            "INSERT INTO d.k VALUES (1, 1), (1, 1), (1, 2), (NULL, 3)")
     lab.wait()
-    lab.sql(2, "DELETE FROM d.t WHERE a=1 LIMIT 1", "UPDATE d.t SET b='changed' WHERE a IS NULL", "UPDATE d.u SET b=b+1 WHERE a IS NULL",
-            "DELETE FROM d.k WHERE b=1 LIMIT 1", "UPDATE d.k SET b=9 WHERE b=2")
+    lab.sql(2, "DELETE FROM d.t WHERE a=1 LIMIT 1", "UPDATE d.t SET b='changed' WHERE a IS NULL",
+            "UPDATE d.u SET b=b+1 WHERE a IS NULL", "DELETE FROM d.k WHERE b=1 LIMIT 1", "UPDATE d.k SET b=9 WHERE b=2")
     equal_everywhere(lab, [(None, "changed", None), ("1", "x", "1.1"), ("2", "y", "3.3")], "SELECT * FROM t ORDER BY a")
     assert texts(lab, 1, "SELECT * FROM u ORDER BY a, b") == [(None, "2"), (None, "3"), (None, "3"), ("5", "5")]
     lab.sql(1, "DELETE FROM d.u WHERE b=3", "UPDATE d.t SET f=f*2", "DELETE FROM d.k")
@@ -603,22 +597,37 @@ def test_primary_keys_of_all_kinds(lab):
     lab.sql(1, "CREATE TABLE d.comp (a INT, b VARCHAR(20), c DATE, v INT, PRIMARY KEY (b, c, a))",
             "CREATE TABLE d.pref (t TEXT, v INT, PRIMARY KEY (t(10)))",
             "CREATE TABLE d.bl (b BLOB, n VARCHAR(300), v INT, PRIMARY KEY (b(3), n(2)))")
-    types = {"dec": ("DECIMAL(20,10)", "1.5", "-7.25"), "dbl": ("DOUBLE", "0.1", "1e300"), "dt": ("DATETIME(6)", "'2024-01-01 00:00:00.000001'",
-             "'2024-01-02'"), "tm": ("TIME(2)", "'-12:00:00.01'", "'5:00'"), "ts": ("TIMESTAMP(6)", "'2024-01-01 00:00:00.000001'", "'2024-01-02'"),
-             "yr": ("YEAR", "2024", "1999"), "bi": ("BINARY(4)", "x'00000001'", "x'ff'"), "vb": ("VARBINARY(40)", "x'00'", "x'0000'"), "en": ("ENUM('p','q')", "'q'", "'p'"),
-             "se": ("SET('p','q')", "'p,q'", "''"), "bt": ("BIT(17)", "65537", "3"), "uu": ("UUID", "'123e4567-e89b-12d3-a456-426655440000'",
-             "'00000000-0000-0000-0000-000000000001'"), "i6": ("INET6", "'::1'", "'::'"), "i4": ("INET4", "'10.0.0.1'", "'0.0.0.0'"),
-             "ci": ("VARCHAR(20) COLLATE utf8mb4_general_ci", "'Grün'", "'b'"), "u2": ("CHAR(10) CHARACTER SET ucs2", "'鍵'", "''"),
-             "ub": ("BIGINT UNSIGNED", "18446744073709551615", "0"), "np": ("VARCHAR(20) COLLATE utf8mb4_nopad_bin", "'a '", "'a'")}
+    types = {
+        "dec": ("DECIMAL(20,10)", "1.5", "-7.25"),
+        "dbl": ("DOUBLE", "0.1", "1e300"),
+        "dt": ("DATETIME(6)", "'2024-01-01 00:00:00.000001'", "'2024-01-02'"),
+        "tm": ("TIME(2)", "'-12:00:00.01'", "'5:00'"),
+        "ts": ("TIMESTAMP(6)", "'2024-01-01 00:00:00.000001'", "'2024-01-02'"),
+        "yr": ("YEAR", "2024", "1999"),
+        "bi": ("BINARY(4)", "x'00000001'", "x'ff'"),
+        "vb": ("VARBINARY(40)", "x'00'", "x'0000'"),
+        "en": ("ENUM('p','q')", "'q'", "'p'"),
+        "se": ("SET('p','q')", "'p,q'", "''"),
+        "bt": ("BIT(17)", "65537", "3"),
+        "uu": ("UUID", "'123e4567-e89b-12d3-a456-426655440000'", "'00000000-0000-0000-0000-000000000001'"),
+        "i6": ("INET6", "'::1'", "'::'"),
+        "i4": ("INET4", "'10.0.0.1'", "'0.0.0.0'"),
+        "ci": ("VARCHAR(20) COLLATE utf8mb4_general_ci", "'Grün'", "'b'"),
+        "u2": ("CHAR(10) CHARACTER SET ucs2", "'鍵'", "''"),
+        "ub": ("BIGINT UNSIGNED", "18446744073709551615", "0"),
+        "np": ("VARCHAR(20) COLLATE utf8mb4_nopad_bin", "'a '", "'a'"),
+    }
     lab.sql(1, *[f"CREATE TABLE d.k_{n} (k {t[0]} PRIMARY KEY, v INT)" for n, t in types.items()])
-    lab.sql(1, "INSERT INTO d.comp VALUES (1, 'x', '2024-01-01', 1), (2, 'x', '2024-01-01', 2), (1, 'y', '2024-01-01', 3)",
+    lab.sql(1,
+            "INSERT INTO d.comp VALUES (1, 'x', '2024-01-01', 1), (2, 'x', '2024-01-01', 2), (1, 'y', '2024-01-01', 3)",
             "INSERT INTO d.pref VALUES (CONCAT('0123456789', REPEAT('x', 100)), 1), ('0123456788', 2), ('short', 3)",
             "INSERT INTO d.bl VALUES (x'00010203', 'abc', 1), (x'00010303', 'abc', 2), ('', '', 3)")
     for n, (_, one, two) in types.items():
         lab.sql(1, f"INSERT INTO d.k_{n} VALUES ({one}, 1), ({two}, 2)")
     lab.wait()
-    lab.sql(2, "UPDATE d.comp SET v=v+10, a=a+5 WHERE b='x'", "UPDATE d.pref SET v=v+10 WHERE v=1", "UPDATE d.pref SET t=CONCAT(t, 'er') WHERE v=3",
-            "DELETE FROM d.bl WHERE v=1", "UPDATE d.bl SET v=20 WHERE v=2")
+    lab.sql(2, "UPDATE d.comp SET v=v+10, a=a+5 WHERE b='x'", "UPDATE d.pref SET v=v+10 WHERE v=1",
+            "UPDATE d.pref SET t=CONCAT(t, 'er') WHERE v=3", "DELETE FROM d.bl WHERE v=1",
+            "UPDATE d.bl SET v=20 WHERE v=2")
     for n in types:
         lab.sql(2, f"UPDATE d.k_{n} SET v=10 WHERE v=1", f"DELETE FROM d.k_{n} WHERE v=2")
     lab.wait()
@@ -640,7 +649,8 @@ def test_unique_hash_of_long_column(lab):
     lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, b BLOB UNIQUE, t TEXT, w INT, UNIQUE (t, w) USING HASH)",
             "INSERT INTO d.t VALUES (1, REPEAT('x', 5000), 'one', 1), (2, NULL, 'one', 2), (3, NULL, NULL, 2)")
     lab.wait()
-    lab.sql(2, "UPDATE d.t SET b=REPEAT('y', 5000) WHERE id=1", "UPDATE d.t SET b=REPEAT('x', 5000) WHERE id=2", "DELETE FROM d.t WHERE id=3")
+    lab.sql(2, "UPDATE d.t SET b=REPEAT('y', 5000) WHERE id=1", "UPDATE d.t SET b=REPEAT('x', 5000) WHERE id=2",
+            "DELETE FROM d.t WHERE id=3")
     equal_everywhere(lab, [("1", "79", "1"), ("2", "78", "2")], "SELECT id, LEFT(HEX(b), 2), w FROM t ORDER BY id")
     with pytest.raises(pymysql.err.IntegrityError):
         lab.sql(1, "INSERT INTO d.t VALUES (4, REPEAT('x', 5000), NULL, 0)")
@@ -662,11 +672,13 @@ def test_check_constraints(lab):
 
 def test_triggers_fire_once(lab):
     """A trigger's writes come in the log; if it fired again where they arrive, an entry would be counted twice."""
-    lab.sql(1, "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)", "CREATE TABLE d.count (k VARCHAR(20) PRIMARY KEY, n INT)",
+    lab.sql(1, "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)",
+            "CREATE TABLE d.count (k VARCHAR(20) PRIMARY KEY, n INT)",
             "CREATE TABLE d.audit (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(50), who INT)",
             "INSERT INTO d.count VALUES ('insert', 0), ('update', 0), ('delete', 0)",
-            *[f"CREATE TRIGGER d.t_{e.lower()} AFTER {e} ON d.t FOR EACH ROW BEGIN UPDATE d.count SET n=n+1 WHERE k='{e.lower()}'; "
-              f"INSERT INTO d.audit (what, who) VALUES ('{e}', @@server_id); END" for e in ("INSERT", "UPDATE", "DELETE")],
+            *[f"CREATE TRIGGER d.t_{e.lower()} AFTER {e} ON d.t FOR EACH ROW BEGIN UPDATE d.count SET n=n+1 WHERE "
+              f"k='{e.lower()}'; " f"INSERT INTO d.audit (what, who) VALUES ('{e}', @@server_id); END" for e
+              in ("INSERT", "UPDATE", "DELETE")],
             "CREATE TRIGGER d.t_before BEFORE INSERT ON d.t FOR EACH ROW SET NEW.v = NEW.v + 1000 * @@server_id")
     lab.wait()
     for node in lab.nodes:
@@ -682,12 +694,15 @@ def test_triggers_fire_once(lab):
 def test_foreign_keys(lab):
     """What a cascade does is not in the log; each node's InnoDB does its own, once."""
     lab.sql(1, "CREATE TABLE d.p (id INT PRIMARY KEY, v INT)",
-            *[f"CREATE TABLE d.{n} (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES d.p (id) {rule})" for n, rule in
-              {"cas": "ON DELETE CASCADE ON UPDATE CASCADE", "nul": "ON DELETE SET NULL ON UPDATE SET NULL", "res": "ON DELETE RESTRICT"}.items()],
-            "CREATE TABLE d.self (id INT PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES d.self (id) ON DELETE CASCADE)",
+            *[f"CREATE TABLE d.{n} (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES d.p (id) {rule})" for n, rule
+              in {"cas": "ON DELETE CASCADE ON UPDATE CASCADE", "nul": "ON DELETE SET NULL ON UPDATE SET NULL",
+                  "res": "ON DELETE RESTRICT"}.items()],
+            "CREATE TABLE d.self (id INT PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES d.self (id) ON DELETE "
+            "CASCADE)",
             "CREATE TABLE d.grand (id INT PRIMARY KEY, c INT, FOREIGN KEY (c) REFERENCES d.cas (id) ON DELETE CASCADE)")
-    lab.sql(1, "INSERT INTO d.p VALUES (1, 1), (2, 2), (3, 3), (4, 4)", "INSERT INTO d.cas VALUES (1, 1), (2, 2), (3, 3)",
-            "INSERT INTO d.nul VALUES (1, 1), (2, 2), (3, 3)", "INSERT INTO d.res VALUES (1, 4)", "INSERT INTO d.grand VALUES (1, 1), (2, 2)",
+    lab.sql(1, "INSERT INTO d.p VALUES (1, 1), (2, 2), (3, 3), (4, 4)",
+            "INSERT INTO d.cas VALUES (1, 1), (2, 2), (3, 3)", "INSERT INTO d.nul VALUES (1, 1), (2, 2), (3, 3)",
+            "INSERT INTO d.res VALUES (1, 4)", "INSERT INTO d.grand VALUES (1, 1), (2, 2)",
             "INSERT INTO d.self VALUES (1, NULL), (2, 1), (3, 2), (4, NULL)")
     lab.wait()
     lab.sql(2, "DELETE FROM d.p WHERE id=1", "UPDATE d.p SET id=30 WHERE id=3", "DELETE FROM d.self WHERE id=1")
@@ -699,14 +714,16 @@ def test_foreign_keys(lab):
         assert texts(lab, node, "SELECT * FROM grand") == [("2", "2")]
         assert texts(lab, node, "SELECT * FROM self") == [("4", None)]
     # A parent that is replaced, and children before their parent in a session without checks.
-    lab.sql(1, "REPLACE INTO d.p VALUES (2, 22)", "SET foreign_key_checks=0", "INSERT INTO d.cas VALUES (7, 70)", "INSERT INTO d.p VALUES (70, 70)")
+    lab.sql(1, "REPLACE INTO d.p VALUES (2, 22)", "SET foreign_key_checks=0", "INSERT INTO d.cas VALUES (7, 70)",
+            "INSERT INTO d.p VALUES (70, 70)")
     lab.wait()
     lab.assert_equal()
     assert texts(lab, 2, "SELECT * FROM cas ORDER BY id") == [("3", "30"), ("7", "70")]
 
 
-ODD_NAMES = ["a`b", "a b", "order", "select", "grün", "鍵", "a.b", "a\"b", "a'b", "a;b", "-- a", "/*a", "a%s", "a\\b", "#a", "0", "1e5", "$a", "a@b",
-             "Übergröße mit Leerzeichen und mehr als vierzig Zeichen lang genug", "null", "values"]
+ODD_NAMES = ["a`b", "a b", "order", "select", "grün", "鍵", "a.b", "a\"b", "a'b", "a;b", "-- a", "/*a", "a%s", "a\\b",
+             "#a", "0", "1e5", "$a", "a@b", "Übergröße mit Leerzeichen und mehr als vierzig Zeichen lang genug", "null",
+             "values"]
 
 
 def test_odd_names(lab):
@@ -718,7 +735,8 @@ def test_odd_names(lab):
         lab.sql(1, f"INSERT INTO d.{q} VALUES (1, 1), (2, 2)")
     lab.wait()
     for q in quoted:
-        lab.sql(2, f"UPDATE d.{q} SET v=5 WHERE {q}=1", f"DELETE FROM d.{q} WHERE {q}=2", f"ALTER TABLE d.{q} ADD COLUMN `x``y` INT AFTER {q}")
+        lab.sql(2, f"UPDATE d.{q} SET v=5 WHERE {q}=1", f"DELETE FROM d.{q} WHERE {q}=2",
+                f"ALTER TABLE d.{q} ADD COLUMN `x``y` INT AFTER {q}")
         lab.sql(2, f"INSERT INTO d.{q} VALUES (3, 3, 3)")
     lab.wait()
     for name, q in zip(names, quoted):
@@ -734,24 +752,32 @@ def test_thousand_columns(lab):
     """Bitmaps of 125 bytes, a table map of many thousand, names and all."""
     names = [f"column_number_{i}" for i in range(1, 1000)]
     types = ["INT", "VARCHAR(4)", "BIT(3)", "DECIMAL(5,2)", "DATETIME(1)", "ENUM('text','x')"]
-    lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, " + ", ".join(f"{n} {types[i % 6]}" for i, n in enumerate(names)) + ") ROW_FORMAT=DYNAMIC")
-    lab.sql(1, "INSERT INTO d.t (id) VALUES (1), (2)", "INSERT INTO d.t (id, column_number_999, column_number_1) VALUES (3, 1.5, 7)")
+    lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, " + ", ".join(f"{n} {types[i % 6]}" for i, n in enumerate(names))
+            + ") ROW_FORMAT=DYNAMIC")
+    lab.sql(1, "INSERT INTO d.t (id) VALUES (1), (2)",
+            "INSERT INTO d.t (id, column_number_999, column_number_1) VALUES (3, 1.5, 7)")
     lab.wait()
-    values = {"INT": "-5", "VARCHAR(4)": "'grün'", "BIT(3)": "5", "DECIMAL(5,2)": "-99.5", "DATETIME(1)": "'2024-01-01 00:00:00.5'", "ENUM('text','x')": "'text'"}
-    lab.sql(2, "UPDATE d.t SET " + ", ".join(f"{n}={values[types[i % 6]]}" for i, n in enumerate(names)) + " WHERE id=1")
+    values = {"INT": "-5", "VARCHAR(4)": "'grün'", "BIT(3)": "5", "DECIMAL(5,2)": "-99.5",
+              "DATETIME(1)": "'2024-01-01 00:00:00.5'", "ENUM('text','x')": "'text'"}
+    lab.sql(2, "UPDATE d.t SET " + ", ".join(f"{n}={values[types[i % 6]]}" for i, n in enumerate(names))
+            + " WHERE id=1")
     lab.sql(2, "UPDATE d.t SET column_number_500=NULL", "DELETE FROM d.t WHERE id=2")
     lab.wait()
     lab.assert_equal()
     row = texts(lab, 1, "SELECT * FROM t WHERE id=1")[0]
-    assert row[1:6] == ("-5", "grün", b"\x05", "-99.50", "2024-01-01 00:00:00.5") and row[500] is None and len(row) == 1000
-    assert texts(lab, 2, "SELECT column_number_1, column_number_999 FROM t WHERE id=3") == [("7", texts(lab, 1, "SELECT column_number_999 FROM t WHERE id=3")[0][0])]
+    assert row[1:6] == ("-5", "grün", b"\x05", "-99.50", "2024-01-01 00:00:00.5")
+    assert row[500] is None and len(row) == 1000
+    assert texts(lab, 2, "SELECT column_number_1, column_number_999 FROM t WHERE id=3") == [("7", texts(lab, 1,
+            "SELECT column_number_999 FROM t WHERE id=3")[0][0])]
 
 
 @pytest.mark.parametrize("engine", ["Aria", "MyISAM", "MEMORY"])
 def test_engine_without_transactions(lab, engine):
-    """A table that can't commit with the rest could be changed twice after a crash: the link stops, says so, and loses nothing."""
-    lab.sql(1, f"CREATE TABLE d.t (id INT PRIMARY KEY, v VARCHAR(20)) ENGINE={engine}", "CREATE TABLE d.inno (id INT PRIMARY KEY)",
-            "INSERT INTO d.t VALUES (1, 'one'), (2, 'two')", "INSERT INTO d.inno VALUES (1)")
+    """A table that can't commit with the rest could be changed twice after a crash: the link stops, says so, and loses
+    nothing."""
+    lab.sql(1, f"CREATE TABLE d.t (id INT PRIMARY KEY, v VARCHAR(20)) ENGINE={engine}",
+            "CREATE TABLE d.inno (id INT PRIMARY KEY)", "INSERT INTO d.t VALUES (1, 'one'), (2, 'two')",
+            "INSERT INTO d.inno VALUES (1)")
     link = lab.wait_state(2, 1, "stopped")
     for part in ("d.t", engine, "ENGINE=InnoDB"):
         assert part in link["why"]
@@ -790,7 +816,8 @@ def test_no_checksum(lab):
     try:
         lab.sql(1, "SET GLOBAL binlog_checksum=NONE", "INSERT INTO d.t VALUES (2, 2)")
         lab.wait()
-        lab.sql(1, "SET GLOBAL binlog_checksum=CRC32", "INSERT INTO d.t VALUES (3, 3)", "FLUSH BINARY LOGS", "INSERT INTO d.t VALUES (4, 4)")
+        lab.sql(1, "SET GLOBAL binlog_checksum=CRC32", "INSERT INTO d.t VALUES (3, 3)", "FLUSH BINARY LOGS",
+                "INSERT INTO d.t VALUES (4, 4)")
         equal_everywhere(lab, [("1",), ("2",), ("3",), ("4",)], "SELECT id FROM t ORDER BY id")
     finally:
         lab.sql(1, "SET GLOBAL binlog_checksum=CRC32")
@@ -798,11 +825,14 @@ def test_no_checksum(lab):
 
 @pytest.mark.parametrize("image", ["MINIMAL", "NOBLOB", "FULL_NODUP"])
 def test_session_with_another_row_image(lab, image):
-    """A session may ask for less in its log than the server is set to: it must arrive whole, or stop with the reason and lose nothing."""
-    lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, a INT, b BLOB, c INT DEFAULT 9)", "INSERT INTO d.t VALUES (1, 1, 'one', 1), (2, 2, 'two', 2)")
+    """A session may ask for less in its log than the server is set to: it must arrive whole, or stop with the reason
+    and lose nothing."""
+    lab.sql(1, "CREATE TABLE d.t (id INT PRIMARY KEY, a INT, b BLOB, c INT DEFAULT 9)",
+            "INSERT INTO d.t VALUES (1, 1, 'one', 1), (2, 2, 'two', 2)")
     lab.wait()
     try:
-        lab.sql(1, f"SET SESSION binlog_row_image={image}", "UPDATE d.t SET c=10 WHERE id=1", "DELETE FROM d.t WHERE id=2", "INSERT INTO d.t (id, a) VALUES (3, 3)")
+        lab.sql(1, f"SET SESSION binlog_row_image={image}", "UPDATE d.t SET c=10 WHERE id=1",
+                "DELETE FROM d.t WHERE id=2", "INSERT INTO d.t (id, a) VALUES (3, 3)")
     except pymysql.Error as error:
         pytest.skip(f"this server has no {image}: {error}")
     equal_everywhere(lab, [("1", "1", b"one", "10"), ("3", "3", None, "9")], "SELECT * FROM t ORDER BY id")
