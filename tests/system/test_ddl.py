@@ -555,7 +555,7 @@ def test_ddl_that_is_there_already(lab):
 @pytest.mark.parametrize("what", ["--daemon", "--server", "both"])
 def test_ddl_while_the_other_is_down(lab, what):
     """It comes in order, between the rows of before and after."""
-    part = () if what == "both" else (what)
+    part = () if what == "both" else (what,)
     lab.sql(1, "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)", "INSERT INTO d.t (v) VALUES (1), (2)")
     lab.wait()
     lab.kill(2, *part)
@@ -596,7 +596,7 @@ def test_kill_around_ddl(lab):
         writer = threading.Thread(target=lambda: lab.sql(1, *statements, database="d"))
         at = dice.randrange(len(statements))
         what = dice.choice(("--server", "--server", "--daemon", "both"))
-        part = () if what == "both" else (what)
+        part = () if what == "both" else (what,)
         before = lab.link(2, 1)["applied_transactions"]
         writer.start()
         wait_for("node 2 to come near", lambda: lab.link(2, 1)["applied_transactions"] - before >= at or

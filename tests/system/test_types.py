@@ -107,7 +107,7 @@ def binary(*values):
 def check_both_ways(lab, columns, mode=""):
     """Rows are inserted, changed, set to NULL and deleted, on either node, and looked at on the other."""
     tables = {f"t{i}": c for i, c in enumerate(columns)}
-    settings = (f"SET sql_mode='{mode}'")
+    settings = (f"SET sql_mode='{mode}'",)
     expected = {}  # (table, id) -> (what v shows, w)
 
     def insert(node, base):
