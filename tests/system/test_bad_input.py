@@ -635,7 +635,6 @@ def test_garbled_stream(proxied, how):
         check(lab, count)
 
 
-@pytest.mark.soak
 def test_packet_that_never_ends(proxied):
     """A length that was garbled makes the reader wait for megabytes, while heartbeats arrive and are taken for them:
     noticed after a minute, by itself."""

@@ -17,7 +17,7 @@ UTC = "SET time_zone='+00:00'"
 
 
 class Nodes(Lab):
-    def wait(self, timeout=30):
+    def wait(self, timeout=60):
         """What does not arrive within this has stopped."""
         super().wait(timeout)
 
