@@ -13,7 +13,7 @@ struct link_status {
 	uint32_t peer;
 	bool paused;
 	char *where, *state, *why, *transaction, *position; /* "" where the document has null */
-	int64_t since_s, lag_transactions, lag_seconds; /* -1 where the document has null */
+	int64_t since_s, lag_transactions, lag_seconds;     /* -1 where the document has null */
 };
 
 struct node_status {

@@ -59,10 +59,11 @@ int command_skip(int argc, char **argv)
 	    {"defaults-file", OPTION_TEXT, &file, "FILE", "the settings of the node", true, 0, 0},
 	    {0},
 	};
-	struct options options = {"--defaults-file=FILE GTID",
-	                          "Passes over transaction GTID (D-S-N), at which a link of this node is stopped: it counts as "
-	                          "applied, and the link goes on behind it. First make the rows it is about equal by hand.",
-	                          rows, 1, 1};
+	struct options options = {
+	    "--defaults-file=FILE GTID",
+	    "Passes over transaction GTID (D-S-N), at which a link of this node is stopped: it counts as "
+	    "applied, and the link goes on behind it. First make the rows it is about equal by hand.",
+	    rows, 1, 1};
 	int count, status = options_parse(&options, argc, argv, &count);
 	if (status >= 0)
 		return status;

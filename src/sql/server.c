@@ -78,7 +78,8 @@ enum err_code server_lock_link(struct connection *connection, uint32_t peer, str
 	snprintf(sql, sizeof sql, "SELECT GET_LOCK('syncline.link.%u', %d)", (unsigned)peer, LOCK_TIMEOUT_S);
 	enum err_code code = connection_value(connection, sql, strlen(sql), &value, NULL, err);
 	if (code == ERR_OK && strcmp(buf_str(&value), "1") != 0)
-		code = err_set(err, ERR_BUSY, "another session applies the log of node %u to this server; is a second syncline running?",
+		code = err_set(err, ERR_BUSY,
+		               "another session applies the log of node %u to this server; is a second syncline running?",
 		               (unsigned)peer);
 	buf_free(&value);
 	return code;

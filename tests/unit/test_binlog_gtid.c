@@ -265,18 +265,12 @@ static void test_vector_decode_refuses_garbled(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_gtid_round_trip),
-	    cmocka_unit_test(test_gtid_refuses_what_is_none),
-	    cmocka_unit_test(test_vector_parse_sorts),
-	    cmocka_unit_test(test_vector_refuses_what_is_none),
-	    cmocka_unit_test(test_vector_advance_and_has),
-	    cmocka_unit_test(test_vector_is_full),
-	    cmocka_unit_test(test_vector_covers),
-	    cmocka_unit_test(test_vector_min_and_merge),
-	    cmocka_unit_test(test_vector_equal),
-	    cmocka_unit_test(test_vector_encode_and_decode),
-	    cmocka_unit_test(test_vector_format_like),
-	    cmocka_unit_test(test_vector_decode_refuses_garbled),
+	    cmocka_unit_test(test_gtid_round_trip),        cmocka_unit_test(test_gtid_refuses_what_is_none),
+	    cmocka_unit_test(test_vector_parse_sorts),     cmocka_unit_test(test_vector_refuses_what_is_none),
+	    cmocka_unit_test(test_vector_advance_and_has), cmocka_unit_test(test_vector_is_full),
+	    cmocka_unit_test(test_vector_covers),          cmocka_unit_test(test_vector_min_and_merge),
+	    cmocka_unit_test(test_vector_equal),           cmocka_unit_test(test_vector_encode_and_decode),
+	    cmocka_unit_test(test_vector_format_like),     cmocka_unit_test(test_vector_decode_refuses_garbled),
 	};
 	return cmocka_run_group_tests_name("binlog_gtid", tests, NULL, NULL);
 }
