@@ -1,11 +1,14 @@
 #include "sql/connection.h"
 
 #include <errmsg.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <mysqld_error.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "sql/connection_internal.h"
@@ -15,7 +18,10 @@ enum { CONNECT_TIMEOUT_S = 3, WRITE_TIMEOUT_S = 10 };
 struct connection {
 	MYSQL *mysql; /* NULL while closed */
 	char *name;
-	pthread_mutex_t lock; /* guards the socket between close and abort */
+	pthread_mutex_t lock; /* guards what is below */
+	/* The connection's socket once more, for connection_abort, -1 while closed. Connector/C frees its own, at any moment and
+	 * unasked, in the thread whose query finds the connection lost. */
+	int socket;
 };
 
 static void library_init(void)
@@ -29,6 +35,7 @@ struct connection *connection_new(void)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, library_init);
 	struct connection *c = mem_alloc(sizeof *c);
+	c->socket = -1;
 	pthread_mutex_init(&c->lock, NULL);
 	return c;
 }
@@ -36,10 +43,13 @@ struct connection *connection_new(void)
 void connection_close(struct connection *c)
 {
 	pthread_mutex_lock(&c->lock);
+	if (c->socket >= 0)
+		close(c->socket);
+	c->socket = -1;
+	pthread_mutex_unlock(&c->lock);
 	if (c->mysql != NULL)
 		mysql_close(c->mysql);
 	c->mysql = NULL;
-	pthread_mutex_unlock(&c->lock);
 }
 
 void connection_free(struct connection *c)
@@ -65,8 +75,8 @@ MYSQL *connection_mysql(struct connection *c)
 void connection_abort(struct connection *c)
 {
 	pthread_mutex_lock(&c->lock);
-	if (c->mysql != NULL)
-		shutdown(mysql_get_socket(c->mysql), SHUT_RDWR);
+	if (c->socket >= 0)
+		shutdown(c->socket, SHUT_RDWR);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -146,8 +156,15 @@ enum err_code connection_open(struct connection *c, const struct connection_targ
 		mysql_close(mysql);
 		return code;
 	}
-	pthread_mutex_lock(&c->lock);
 	c->mysql = mysql;
+	int socket = fcntl(mysql_get_socket(mysql), F_DUPFD_CLOEXEC, 0);
+	if (socket < 0) {
+		err_set(err, ERR_IO, "%s: no second handle of its socket: %s", c->name, strerror(errno));
+		connection_close(c);
+		return ERR_IO;
+	}
+	pthread_mutex_lock(&c->lock);
+	c->socket = socket;
 	pthread_mutex_unlock(&c->lock);
 	return ERR_OK;
 }
@@ -162,9 +179,10 @@ static void take_value(MYSQL_RES *result, struct buf *ret, bool *ret_found)
 		buf_append(ret, row[0], mysql_fetch_lengths(result)[0]);
 }
 
-/* statement_count 0: as many as the server says. */
-static enum err_code run_all(struct connection *c, const char *sql, size_t size, unsigned statement_count,
-                             struct buf *value, bool *found, struct err *err)
+/* answer_count 0: as many as the server says. in_compound: a result set comes from within the last statement, whose own answer
+ * is yet to come. */
+static enum err_code run_all(struct connection *c, const char *sql, size_t size, unsigned answer_count,
+                             bool in_compound, struct buf *value, bool *found, struct err *err)
 {
 	if (c->mysql == NULL || mysql_real_query(c->mysql, sql, size) != 0)
 		return connection_error(c, err);
@@ -175,7 +193,7 @@ static enum err_code run_all(struct connection *c, const char *sql, size_t size,
 		mysql_free_result(result);
 		if (mysql_errno(c->mysql) != 0)
 			return connection_error(c, err);
-		if (i < statement_count)
+		if (i < answer_count || (in_compound && result != NULL))
 			c->mysql->server_status |= SERVER_MORE_RESULTS_EXIST;
 		int more = mysql_next_result(c->mysql);
 		if (more < 0)
@@ -187,12 +205,12 @@ static enum err_code run_all(struct connection *c, const char *sql, size_t size,
 
 enum err_code connection_run_n(struct connection *c, const char *sql, size_t size, struct err *err)
 {
-	return run_all(c, sql, size, 0, NULL, NULL, err);
+	return run_all(c, sql, size, 0, false, NULL, NULL, err);
 }
 
 enum err_code connection_run(struct connection *c, const char *sql, struct err *err)
 {
-	return run_all(c, sql, strlen(sql), 0, NULL, NULL, err);
+	return run_all(c, sql, strlen(sql), 0, false, NULL, NULL, err);
 }
 
 enum err_code connection_value(struct connection *c, const char *sql, size_t size, struct buf *ret, bool *ret_found,
@@ -200,18 +218,18 @@ enum err_code connection_value(struct connection *c, const char *sql, size_t siz
 {
 	bool found = false;
 	buf_clear(ret);
-	enum err_code code = run_all(c, sql, size, 0, ret, &found, err);
+	enum err_code code = run_all(c, sql, size, 0, false, ret, &found, err);
 	if (code == ERR_OK && ret_found != NULL)
 		*ret_found = found;
 	return code;
 }
 
 enum err_code connection_batch(struct connection *c, const char *sql, size_t size, unsigned statement_count,
-                               struct buf *ret, bool *ret_found, struct err *err)
+                               bool last_is_compound, struct buf *ret, bool *ret_found, struct err *err)
 {
 	bool found = false;
 	buf_clear(ret);
-	enum err_code code = run_all(c, sql, size, statement_count, ret, &found, err);
+	enum err_code code = run_all(c, sql, size, statement_count, last_is_compound, ret, &found, err);
 	if (code == ERR_OK)
 		*ret_found = found;
 	return code;
