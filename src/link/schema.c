@@ -149,25 +149,23 @@ static const char *default_database(const struct schema_change *change, struct b
 	return settings_replicates(change->settings, database) ? database : NULL;
 }
 
-/* An event runs on the node that made it, and its rows travel; run on every node, all it does would be done again. MariaDB's
- * own replicas mark events so, too (MariaDB manual, "Event Limitations"). Unlogged: it is this node's own matter. */
-static enum err_code disable_event(const struct statement *s, struct connection *connection, struct err *err)
+/* An event runs on the node that made it, and its rows travel; run on every node, all it does would be done again. So it comes
+ * here as MariaDB's own replicas mark it, too (MariaDB manual, "Event Limitations"), in the statement itself: an event that is due
+ * would otherwise run before it could be marked. An ALTER that doesn't touch the status leaves it alone: the event may be
+ * this node's own. */
+static bool disable_event(const struct schema_change *change, struct buf *to)
 {
-	if (s->object != OBJECT_EVENT || (s->verb != VERB_CREATE && s->verb != VERB_ALTER))
-		return ERR_OK;
-	const struct statement_name *name = &s->names[0];
-	for (size_t i = 1; i < s->name_count; i++)
-		if (s->names[i].role == ROLE_NEW_NAME)
-			name = &s->names[i];
-	struct buf sql = {0};
-	buf_append_str(&sql, "SET SESSION sql_log_bin=0; ALTER EVENT ");
-	sql_append_name(&sql, name->database);
-	buf_append_str(&sql, ".");
-	sql_append_name(&sql, name->name);
-	buf_append_str(&sql, " DISABLE ON SLAVE; SET SESSION sql_log_bin=1");
-	enum err_code code = connection_run_n(connection, buf_str(&sql), sql.size, err);
-	buf_free(&sql);
-	return code;
+	const struct statement *s = &change->verdict->statement;
+	const struct event_status *status = &s->event_status;
+	bool runs = status->what == EVENT_ENABLED || (status->what == EVENT_UNSAID && s->verb == VERB_CREATE);
+	if (s->object != OBJECT_EVENT || s->verb == VERB_DROP || !runs)
+		return false;
+	const char *text = change->query->statement;
+	size_t behind = status->at + status->size;
+	buf_append(to, text, status->at);
+	buf_append_str(to, " DISABLE ON SLAVE ");
+	buf_append(to, text + behind, change->query->statement_size - behind);
+	return true;
 }
 
 static enum err_code note_if_missing(const struct schema_change *change, struct connection *connection, uint32_t peer,
@@ -184,7 +182,7 @@ enum err_code schema_apply(const struct schema_change *change, struct connection
                            const char *who, struct err *err)
 {
 	const struct schema_verdict *v = change->verdict;
-	struct buf database = {0};
+	struct buf database = {0}, marked = {0};
 	struct query_event query = *change->query;
 	if (v->narrowed.size > 0 && v->statement.verb == VERB_DROP)
 		query.charset_client = CHARSET_UTF8MB4; /* which our own text is in */
@@ -195,6 +193,10 @@ enum err_code schema_apply(const struct schema_change *change, struct connection
 	                  .statement_size = v->narrowed.size ? v->narrowed.size : change->query->statement_size,
 	                  .database = default_database(change, &database),
 	                  .insert_id = change->insert_id};
+	if (disable_event(change, &marked)) {
+		ddl.statement = (const char *)marked.data;
+		ddl.statement_size = marked.size;
+	}
 	char gtid[GTID_TEXT_MAX];
 	gtid_format(&change->gtid, gtid);
 	int shown = (int)(ddl.statement_size < MESSAGE_STATEMENT_MAX ? ddl.statement_size : MESSAGE_STATEMENT_MAX);
@@ -204,8 +206,6 @@ enum err_code schema_apply(const struct schema_change *change, struct connection
 		code = ERR_OK;
 	}
 	if (code == ERR_OK)
-		code = disable_event(&v->statement, connection, err);
-	if (code == ERR_OK)
 		code = note_if_missing(change, connection, peer, err);
 	if (code == ERR_SERVER) {
 		err_wrap(err, "%s can't be run here (%.*s)", gtid, shown, ddl.statement);
@@ -214,5 +214,6 @@ enum err_code schema_apply(const struct schema_change *change, struct connection
 		         "; mend the cause, or do it by hand and pass over it with `syncline skip %s`", gtid);
 	}
 	buf_free(&database);
+	buf_free(&marked);
 	return code;
 }

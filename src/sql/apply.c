@@ -12,8 +12,9 @@ enum {
 	STATEMENT_EVENTS_MAX = 16,       /* rows events in one BINLOG statement */
 	STATEMENT_BYTES_MAX = 48 * 1024, /* event bytes in one BINLOG statement, unless a single event is larger */
 	STATEMENT_OVERHEAD = 64,         /* what a packet holds besides the base64 text */
-	SMALL_BYTES = 1024 * 1024,       /* memory kept after a large event */
-	EVENT_LENGTH_OFFSET = 9,         /* of the length field in an event's header */
+	ONE_STATEMENT_BYTES_MAX = 16 * 1024,
+	SMALL_BYTES = 1024 * 1024, /* memory kept after a large event */
+	EVENT_LENGTH_OFFSET = 9,   /* of the length field in an event's header */
 	ROWS_FLAGS_OFFSET = EVENT_HEADER_SIZE + 6,
 };
 
@@ -189,34 +190,37 @@ bool apply_has_begun(const struct apply *a)
 }
 
 /* Returns how many statements it is. */
+static unsigned append_format(struct apply *a)
+{
+	if (a->format.size == 0)
+		return 0;
+	buf_append_str(&a->packet, "BINLOG '");
+	buf_append_base64(&a->packet, a->format.data, a->format.size);
+	buf_append_str(&a->packet, "';");
+	return 1;
+}
+
+/* Returns how many statements it is. */
 static unsigned append_head(struct apply *a, const struct apply_head *head)
 {
-	unsigned count = 0;
-	struct buf position = {0};
-	if (a->format.size > 0) {
-		buf_append_str(&a->packet, "BINLOG '");
-		buf_append_base64(&a->packet, a->format.data, a->format.size);
-		buf_append_str(&a->packet, "';");
-		count++;
-	}
 	a->is_unlogged = head->is_unlogged;
 	if (head->is_unlogged) {
-		buf_append_str(&a->packet, "SET SESSION sql_log_bin=0;BEGIN;");
-		return count + 2;
+		buf_append_str(&a->packet, "SET SESSION sql_log_bin=0;START TRANSACTION;");
+		return 2;
 	}
-	buf_printf(&a->packet, "SET SESSION gtid_domain_id=%u, SESSION server_id=%u, SESSION gtid_seq_no=%llu;BEGIN;",
+	buf_printf(&a->packet,
+	           "SET SESSION gtid_domain_id=%u, SESSION server_id=%u, SESSION gtid_seq_no=%llu;START TRANSACTION;",
 	           (unsigned)head->gtid.domain, (unsigned)head->gtid.server, (unsigned long long)head->gtid.seq);
-	count += 2;
 	if (head->manifest_size == 0)
-		return count;
+		return 2;
+	struct buf position = {0};
 	vector_format(head->position, &position);
 	buf_printf(&a->packet, "INSERT INTO " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " VALUES (%u,'%s',",
 	           (unsigned)head->peer, buf_str(&position));
 	sql_append_string(&a->packet, (const char *)head->manifest, head->manifest_size);
 	buf_append_str(&a->packet, ") ON DUPLICATE KEY UPDATE position=VALUES(position), manifest=VALUES(manifest);");
 	buf_free(&position);
-	count++;
-	return count;
+	return 3;
 }
 
 /* An event whose text doesn't fit in a packet: two halves in user variables. */
@@ -244,36 +248,32 @@ static enum err_code send_fragments(struct apply *a, struct err *err)
 	return code;
 }
 
-/* Sends the packet with the question for the server's vector behind it. Rows of a table that commits by itself (one that is
- * not transactional) would have ended the transaction, and with it all that is promised: then there is no answer. */
-/* Returns how many answers it brings: a SELECT within a compound statement has its own ahead of the statement's. */
-static unsigned append_question(struct apply *a, const struct vector *expected)
+/* Asks for the server's vector. Rows of a table that commits by itself (one that is not transactional) would have ended the
+ * transaction, and with it all that is promised: then the answer is empty. */
+#define QUESTION "SELECT IF(@@in_transaction, @@global.gtid_binlog_pos, '')"
+
+static void append_commit_if(struct apply *a, const struct vector *expected)
 {
-	if (expected == NULL) {
-		buf_append_str(&a->packet, "SELECT IF(@@in_transaction, @@global.gtid_binlog_pos, NULL)");
-		return 1;
-	}
+	buf_append_str(&a->packet, "IF @@in_transaction AND @@global.gtid_binlog_pos='");
 	/* The server's own order of domains, so that the texts can be compared there. */
-	buf_append_str(&a->packet, "BEGIN NOT ATOMIC IF @@in_transaction AND @@global.gtid_binlog_pos='");
 	vector_format_like(expected, buf_str(&a->order), &a->packet);
-	buf_append_str(&a->packet, "' THEN COMMIT; SELECT 'committed'; ELSE"
-	                           " SELECT IF(@@in_transaction, @@global.gtid_binlog_pos, NULL); END IF; END");
-	return 2;
+	buf_append_str(&a->packet, "' THEN COMMIT; ELSE " QUESTION "; END IF;");
 }
 
-static enum err_code send_packet(struct apply *a, unsigned statement_count, const struct vector *expected,
-                                 bool *ret_committed, struct vector *ret_vector, struct err *err)
+/* Sends the packet, whose last statement asks the question, or commits and has no answer to it. */
+static enum err_code send_packet(struct apply *a, unsigned statement_count, bool may_commit, bool *ret_committed,
+                                 struct vector *ret_vector, struct err *err)
 {
 	struct buf value = {0};
-	bool found = false;
-	statement_count += append_question(a, expected);
+	bool asked = false;
 	enum err_code code = connection_batch(a->connection, (const char *)a->packet.data, a->packet.size, statement_count,
-	                                      &value, &found, err);
-	if (code == ERR_OK && !found)
-		code = err_set(err, ERR_UNSUPPORTED, "a table of it committed by itself, in the middle of the transaction");
-	*ret_committed = code == ERR_OK && strcmp(buf_str(&value), "committed") == 0;
+	                                      may_commit, &value, &asked, err);
+	*ret_committed = code == ERR_OK && may_commit && !asked;
 	if (code == ERR_OK && !*ret_committed) {
-		code = vector_parse(buf_str(&value), ret_vector, err);
+		if (value.size == 0)
+			code = err_set(err, ERR_UNSUPPORTED, "a table of it committed by itself, in the middle of the transaction");
+		else
+			code = vector_parse(buf_str(&value), ret_vector, err);
 		buf_clear(&a->order);
 		buf_append(&a->order, value.data, value.size);
 	}
@@ -282,25 +282,44 @@ static enum err_code send_packet(struct apply *a, unsigned statement_count, cons
 	return code;
 }
 
+/* The usual small batch is one compound statement with one answer: each answer is a system call for the server and a wake-up
+ * for this thread. A large one isn't: the server copies the text of a compound statement's statements. */
+static enum err_code send_gathered(struct apply *a, const struct apply_head *head, const struct vector *expected,
+                                   bool *ret_committed, struct vector *ret_vector, struct err *err)
+{
+	buf_clear(&a->packet);
+	unsigned count = append_format(a);
+	bool is_one = !a->begun && expected != NULL && a->body.size < ONE_STATEMENT_BYTES_MAX;
+	if (is_one)
+		buf_append_str(&a->packet, "BEGIN NOT ATOMIC ");
+	unsigned within = a->begun ? 0 : append_head(a, head);
+	buf_append(&a->packet, a->body.data, a->body.size);
+	within += a->statement_count;
+	count += is_one ? 1 : within + 1;
+	if (expected != NULL) {
+		if (!is_one)
+			buf_append_str(&a->packet, "BEGIN NOT ATOMIC ");
+		append_commit_if(a, expected);
+		buf_append_str(&a->packet, "END");
+	} else {
+		buf_append_str(&a->packet, QUESTION);
+	}
+	buf_shrink(&a->body, SMALL_BYTES);
+	a->statement_count = 0;
+	a->begun = true;
+	return send_packet(a, count, expected != NULL, ret_committed, ret_vector, err);
+}
+
 enum err_code apply_flush(struct apply *a, const struct apply_head *head, const struct vector *expected,
                           bool *ret_committed, struct vector *ret_server_vector, struct err *err)
 {
-	unsigned count = 0;
 	bool in_fragments = a->rows_count > 0 && a->pending.size / 3 * 4 + STATEMENT_OVERHEAD * 4 > a->packet_bytes_max / 2;
 	if (!in_fragments) {
 		bool within_statement = a->maps.size > 0;
 		finish_pending(a);
 		a->maps_changed = within_statement;
 	}
-	buf_clear(&a->packet);
-	if (!a->begun)
-		count = append_head(a, head);
-	buf_append(&a->packet, a->body.data, a->body.size);
-	count += a->statement_count;
-	buf_shrink(&a->body, SMALL_BYTES);
-	a->statement_count = 0;
-	a->begun = true;
-	enum err_code code = send_packet(a, count, in_fragments ? NULL : expected, ret_committed, ret_server_vector, err);
+	enum err_code code = send_gathered(a, head, in_fragments ? NULL : expected, ret_committed, ret_server_vector, err);
 	if (code == ERR_OK)
 		buf_clear(&a->format);
 	if (code == ERR_OK && in_fragments) {
@@ -309,9 +328,8 @@ enum err_code apply_flush(struct apply *a, const struct apply_head *head, const 
 		buf_shrink(&a->pending, SMALL_BYTES);
 		a->rows_count = 0;
 		a->maps_changed = true;
-		buf_clear(&a->packet);
 		if (code == ERR_OK)
-			code = send_packet(a, 0, expected, ret_committed, ret_server_vector, err);
+			code = send_gathered(a, head, expected, ret_committed, ret_server_vector, err);
 	}
 	if (code == ERR_OK && *ret_committed)
 		a->begun = false;

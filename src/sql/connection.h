@@ -46,9 +46,10 @@ enum err_code connection_value(struct connection *connection, const char *sql, s
                                bool *ret_found, struct err *err) ERR_MUST_CHECK;
 /* As connection_value, for text that holds BINLOG statements: the server's answer to one doesn't say that more answers
  * follow (applying a rows event clears SERVER_MORE_RESULTS_EXISTS: MariaDB sql/sql_class.cc,
- * THD::reset_for_next_command), so the caller says how many there are. */
+ * THD::reset_for_next_command), so the caller says how many there are; a SELECT within a compound statement at
+ * their end, if it is reached, brings one more. */
 enum err_code connection_batch(struct connection *connection, const char *sql, size_t size, unsigned statement_count,
-                               struct buf *ret, bool *ret_found, struct err *err) ERR_MUST_CHECK;
+                               bool last_is_compound, struct buf *ret, bool *ret_found, struct err *err) ERR_MUST_CHECK;
 /* Calls row() for each row of the only result, with column texts (NULL for SQL NULL) that are borrowed for the call. */
 typedef void connection_row(void *context, unsigned column_count, const char *const *columns);
 enum err_code connection_query(struct connection *connection, const char *sql, connection_row *row, void *context,

@@ -140,14 +140,14 @@ static size_t utf8_letter_size(const uint8_t *p, const uint8_t *end)
 	X(AGGREGATE) X(ALGORITHM) X(ALTER) X(ANALYZE) X(AS) X(BACKUP) X(BEGIN) X(BINLOG) X(BODY) X(CACHE) X(CALL)          \
 	X(CASCADE) X(CHANGE) X(CHAR) X(CHARACTER) X(CHECK) X(CHECKSUM) X(COLLATE) X(COLUMN) X(COMMENT) X(COMMIT)           \
 	X(CONSTRAINT) X(CONVERT) X(CREATE) X(CURRENT_ROLE) X(CURRENT_USER) X(DATABASE) X(DEALLOCATE) X(DEFAULT)            \
-	X(DEFINER) X(DELETE) X(DESC) X(DESCRIBE) X(DISCARD) X(DO) X(DROP) X(END) X(EVENT) X(EXCHANGE) X(EXECUTE)           \
-	X(EXISTS) X(EXPLAIN) X(FLUSH) X(FOR) X(FULLTEXT) X(FUNCTION) X(GRANT) X(HANDLER) X(HELP) X(IF) X(IGNORE)           \
-	X(IMPORT) X(INDEX) X(INSERT) X(INSTALL) X(IS) X(KEY) X(KILL) X(LIKE) X(LOAD) X(LOCAL) X(LOCK) X(NOT) X(NOWAIT)     \
-	X(NO_WRITE_TO_BINLOG) X(OFFLINE) X(ON) X(ONLINE) X(OPTIMIZE) X(OR) X(PACKAGE) X(PARTITION) X(PASSWORD)             \
-	X(PREPARE) X(PROCEDURE) X(PURGE) X(RELEASE) X(RENAME) X(REPAIR) X(REPLACE) X(RESET) X(RESTRICT) X(RETURNS)         \
-	X(REVOKE) X(ROLE) X(ROLLBACK) X(SAVEPOINT) X(SCHEMA) X(SECURITY) X(SELECT) X(SEQUENCE) X(SERVER) X(SET) X(SHOW)    \
-	X(SHUTDOWN) X(SONAME) X(SPATIAL) X(SQL) X(START) X(STATEMENT) X(STOP) X(SYSTEM) X(TABLE) X(TABLES)                 \
-	X(TABLESPACE) X(TEMPORARY) X(TO) X(TRANSACTION) X(TRIGGER) X(TRUNCATE) X(UNINSTALL) X(UNIQUE) X(UNLOCK)            \
+	X(DEFINER) X(DELETE) X(DESC) X(DESCRIBE) X(DISABLE) X(DISCARD) X(DO) X(DROP) X(ENABLE) X(END) X(EVENT)             \
+	X(EXCHANGE) X(EXECUTE) X(EXISTS) X(EXPLAIN) X(FLUSH) X(FOR) X(FULLTEXT) X(FUNCTION) X(GRANT) X(HANDLER) X(HELP)    \
+	X(IF) X(IGNORE) X(IMPORT) X(INDEX) X(INSERT) X(INSTALL) X(IS) X(KEY) X(KILL) X(LIKE) X(LOAD) X(LOCAL) X(LOCK)      \
+	X(NOT) X(NOWAIT) X(NO_WRITE_TO_BINLOG) X(OFFLINE) X(ON) X(ONLINE) X(OPTIMIZE) X(OR) X(PACKAGE) X(PARTITION)        \
+	X(PASSWORD) X(PREPARE) X(PROCEDURE) X(PURGE) X(RELEASE) X(RENAME) X(REPAIR) X(REPLACE) X(RESET) X(RESTRICT)        \
+	X(RETURNS) X(REVOKE) X(ROLE) X(ROLLBACK) X(SAVEPOINT) X(SCHEMA) X(SECURITY) X(SELECT) X(SEQUENCE) X(SERVER)        \
+	X(SET) X(SHOW) X(SHUTDOWN) X(SLAVE) X(SONAME) X(SPATIAL) X(SQL) X(START) X(STATEMENT) X(STOP) X(SYSTEM) X(TABLE)   \
+	X(TABLES) X(TABLESPACE) X(TEMPORARY) X(TO) X(TRANSACTION) X(TRIGGER) X(TRUNCATE) X(UNINSTALL) X(UNIQUE) X(UNLOCK)  \
 	X(UPDATE) X(USE) X(USER) X(VALUES) X(VECTOR) X(VERSIONING) X(VIEW) X(WAIT) X(WITH) X(WORK) X(XA)
 
 enum word {
@@ -408,6 +408,7 @@ static struct token lex(struct lexer *l)
 struct parser {
 	struct lexer lexer;
 	struct token now;
+	const uint8_t *text;
 	bool bad; /* a TOKEN_BAD was met: at the end of the text the lexer forgets */
 	const struct statement_context *context;
 	struct statement *st;
@@ -775,17 +776,42 @@ static bool parse_package(struct parser *p)
 	return p->st->verb == VERB_DROP ? parse_one_and_end(p) : parse_one(p);
 }
 
-/* ALTER EVENT e [ON SCHEDULE …] [RENAME TO f] … [DO body] */
-static bool parse_alter_event(struct parser *p)
+/* ENABLE | DISABLE [ON SLAVE], or where that would stand. */
+static void parse_event_status(struct parser *p)
+{
+	struct event_status *status = &p->st->event_status;
+	const uint8_t *from = p->now.type == TOKEN_WORD ? p->now.text : p->lexer.end;
+	const uint8_t *to = from;
+	status->what = is_word(p, W_ENABLE) ? EVENT_ENABLED : is_word(p, W_DISABLE) ? EVENT_DISABLED : EVENT_UNSAID;
+	if (status->what != EVENT_UNSAID) {
+		to += p->now.size;
+		take(p);
+	}
+	if (status->what == EVENT_DISABLED && is_word(p, W_ON) && peek(p).word == W_SLAVE) {
+		take(p);
+		to = p->now.text + p->now.size;
+		take(p);
+	}
+	status->at = (size_t)(from - p->text);
+	status->size = (size_t)(to - from);
+}
+
+/* EVENT e [ON SCHEDULE …] [ON COMPLETION …] [RENAME TO f] [ENABLE | DISABLE [ON SLAVE]] [COMMENT c] [DO body] */
+static bool parse_event(struct parser *p)
 {
 	if (!parse_one(p))
 		return false;
-	while (p->now.type != TOKEN_END && p->now.type != TOKEN_BAD && !is_word(p, W_DO)) {
-		if (take_word(p, W_RENAME))
-			return need_word(p, W_TO) && parse_name(p, ROLE_NEW_NAME);
-		take(p);
+	while (p->now.type != TOKEN_END && p->now.type != TOKEN_BAD && !is_word(p, W_DO) && !is_word(p, W_ENABLE) &&
+	       !is_word(p, W_DISABLE) && !is_word(p, W_COMMENT)) {
+		if (!take_word(p, W_RENAME))
+			take(p);
+		else if (!need_word(p, W_TO) || !parse_name(p, ROLE_NEW_NAME))
+			return false;
 	}
-	return !p->bad || parse_end(p);
+	if (p->bad)
+		return parse_end(p);
+	parse_event_status(p);
+	return true;
 }
 
 /* ---- CREATE TABLE ---- */
@@ -1024,7 +1050,7 @@ static const struct object_rule {
     {W_PROCEDURE, STATEMENT_DDL, OBJECT_PROCEDURE, parse_one, parse_one_and_rest, parse_one_and_end},
     {W_FUNCTION, STATEMENT_DDL, OBJECT_FUNCTION, parse_function, parse_one_and_rest, parse_one_and_end},
     {W_PACKAGE, STATEMENT_DDL, OBJECT_PACKAGE, parse_package, parse_package, parse_package},
-    {W_EVENT, STATEMENT_DDL, OBJECT_EVENT, parse_one, parse_alter_event, parse_one_and_end},
+    {W_EVENT, STATEMENT_DDL, OBJECT_EVENT, parse_event, parse_event, parse_one_and_end},
     {W_USER, STATEMENT_ACCOUNT, OBJECT_NONE, parse_nothing, parse_nothing, parse_nothing},
     {W_ROLE, STATEMENT_ACCOUNT, OBJECT_NONE, parse_nothing, NULL, parse_nothing},
     {W_SERVER, STATEMENT_SERVER, OBJECT_NONE, parse_nothing, parse_nothing, parse_nothing},
@@ -1199,6 +1225,7 @@ enum err_code statement_parse(const char *text, size_t size, const struct statem
 	              .end = bytes + size,
 	              .sql_mode = context->sql_mode,
 	              .encoding = encoding_of(context->charset_client)},
+	    .text = bytes,
 	    .context = context,
 	    .st = &st,
 	};

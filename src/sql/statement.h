@@ -91,6 +91,12 @@ struct statement_name {
 	bool unreadable; /* the name has letters in a character set not known here: each byte of them is a ? in `name` */
 };
 
+/* Of CREATE and ALTER EVENT: where in the text the event's status is said, or (size 0) would be. */
+struct event_status {
+	enum { EVENT_UNSAID, EVENT_ENABLED, EVENT_DISABLED } what;
+	size_t at, size;
+};
+
 struct statement {
 	enum statement_kind kind;
 	enum statement_verb verb;
@@ -99,6 +105,7 @@ struct statement {
 	bool like;           /* CREATE TABLE … LIKE */
 	bool select_follows; /* CREATE TABLE … SELECT: the text fills the table too (binlog_format=STATEMENT) */
 	bool tablespace;     /* ALTER TABLE … DISCARD or IMPORT TABLESPACE: rows go or come that are in no log */
+	struct event_status event_status;
 	size_t name_count;
 	struct statement_name *names; /* DDL only, in the order of the text */
 	const char *note;             /* static; NULL unless the kind is UNKNOWN */

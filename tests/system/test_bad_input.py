@@ -494,9 +494,15 @@ class Proxy:
             s.close()
 
     def up(self, client, server, state):
+        rest = b""  # packets don't end where what recv() returns does
         try:
             while data := client.recv(65536):
-                state["dump"] = state["dump"] or data[4:5] == b"\x12"  # COM_BINLOG_DUMP
+                rest += data
+                while len(rest) > 4:
+                    state["dump"] = state["dump"] or rest[4] == 0x12  # COM_BINLOG_DUMP
+                    if len(rest) < (size := 4 + int.from_bytes(rest[:3], "little")):
+                        break
+                    rest = rest[size:]
                 server.sendall(data)
         except OSError:
             pass

@@ -1034,9 +1034,49 @@ static void test_time_is_linear(void **state)
 	}
 }
 
+/* An event that isn't marked runs on every node; a mark in the wrong place makes a statement that can't be run. */
+static void test_where_an_event_is_marked(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int what;
+		const char *before, *said;
+	} rows[] = {
+	    {"create event e on schedule every 1 day do select 'do enable'", EVENT_UNSAID,
+	     "create event e on schedule every 1 day ", ""},
+	    {"create event `do` on schedule at @enable + interval 1 day on completion not preserve enable comment 'x' do "
+	     "do 1",
+	     EVENT_ENABLED, "create event `do` on schedule at @enable + interval 1 day on completion not preserve ",
+	     "enable"},
+	    {"create event e on schedule every 1 day comment 'enable' do do 1", EVENT_UNSAID,
+	     "create event e on schedule every 1 day ", ""},
+	    {"create event e on schedule every 1 day disable  on /* */ slave do do 1", EVENT_DISABLED,
+	     "create event e on schedule every 1 day ", "disable  on /* */ slave"},
+	    {"create event e on schedule every 1 day disable do do 1", EVENT_DISABLED,
+	     "create event e on schedule every 1 day ", "disable"},
+	    {"alter event e rename to enable enable", EVENT_ENABLED, "alter event e rename to enable ", "enable"},
+	    {"alter event e comment 'x'", EVENT_UNSAID, "alter event e ", ""},
+	    {"alter event e on completion preserve", EVENT_UNSAID, "alter event e on completion preserve", ""},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct statement_context context = {.database = "d", .database_size = 1};
+		struct statement st;
+		assert_int_equal(statement_parse(rows[i].text, strlen(rows[i].text), &context, &st, NULL), ERR_OK);
+		assert_int_equal(st.kind, STATEMENT_DDL);
+		assert_int_equal(st.event_status.what, rows[i].what);
+		assert_int_equal(st.event_status.at, strlen(rows[i].before));
+		assert_int_equal(st.event_status.size, strlen(rows[i].said));
+		assert_memory_equal(rows[i].text, rows[i].before, st.event_status.at);
+		assert_memory_equal(rows[i].text + st.event_status.at, rows[i].said, st.event_status.size);
+		statement_free(&st);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_where_an_event_is_marked),
 	    cmocka_unit_test(test_the_database_is_the_tables_not_the_sessions),
 	    cmocka_unit_test(test_an_unqualified_name_needs_a_default_database),
 	    cmocka_unit_test(test_what_the_server_writes),
