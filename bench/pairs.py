@@ -159,12 +159,14 @@ class Replica(Pair):
         super().__init__(directory)
         for node in (1, 2):
             syncline("lab", "kill", "--dir", self.dir, node, "--daemon")
-        tls = self.dir / "node2" / "tls"
-        self.sql(2, "SET GLOBAL gtid_slave_pos=%s", (self.value(1, "SELECT @@gtid_binlog_pos") or "",))
-        self.sql(2, "CHANGE MASTER TO master_host='192.168.10.1', master_user='syncline-2', master_use_gtid=slave_pos, "
-                    "master_connect_retry=1, master_ssl=1, master_ssl_ca=%s, master_ssl_cert=%s, master_ssl_key=%s",
-                 (str(tls / "ca.pem"), str(tls / "cert.pem"), str(tls / "key.pem")))
-        self.go()
+        for node, peer in ((1, 2), (2, 1)):
+            tls = self.dir / f"node{node}" / "tls"
+            self.sql(node, "SET GLOBAL gtid_slave_pos=%s", (self.value(peer, "SELECT @@gtid_binlog_pos") or "",))
+            self.sql(node, "CHANGE MASTER TO master_host=%s, master_user=%s, master_use_gtid=slave_pos, "
+                           "master_connect_retry=1, master_ssl=1, master_ssl_ca=%s, master_ssl_cert=%s, master_ssl_key=%s",
+                     (f"192.168.10.{peer}", f"syncline-{node}", str(tls / "ca.pem"), str(tls / "cert.pem"),
+                      str(tls / "key.pem")))
+            self.sql(node, "START SLAVE")
 
     def hold(self):
         self.sql(2, "STOP SLAVE")
@@ -179,20 +181,22 @@ class Replica(Pair):
             self.sql(2, f"SET GLOBAL slave_parallel_mode='{mode}'")
 
     def check(self):
-        with self.open[2].cursor(pymysql.cursors.DictCursor) as cursor:
-            cursor.execute("SHOW SLAVE STATUS")
-            status = cursor.fetchone()
-        for error in ("Last_IO_Error", "Last_SQL_Error"):
-            if status[error]:
-                raise Failed(f"MariaDB's replica stopped: {status[error]}")
+        for node in (1, 2):
+            with self.open[node].cursor(pymysql.cursors.DictCursor) as cursor:
+                cursor.execute("SHOW SLAVE STATUS")
+                status = cursor.fetchone()
+            for error in ("Last_IO_Error", "Last_SQL_Error"):
+                if status[error]:
+                    raise Failed(f"MariaDB's replica stopped: {status[error]}")
 
     def set_transport(self, transport):
         if transport == self.transport:
             return
-        self.hold()
         self.allow_plain()
-        self.sql(2, "CHANGE MASTER TO master_ssl=0")
-        self.go()
+        for node in (1, 2):
+            self.sql(node, "STOP SLAVE")
+            self.sql(node, "CHANGE MASTER TO master_ssl=0")
+            self.sql(node, "START SLAVE")
         self.transport = transport
 
     def processes(self):
