@@ -17,7 +17,10 @@ int64_t clock_monotonic_ms(void)
 
 int64_t clock_wall_s(void)
 {
-	return (int64_t)time(NULL);
+	/* Not time(): its clock is a tick behind, so that it may say a second less than what was stamped before. */
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec;
 }
 
 void clock_sleep_ms(int64_t ms)
