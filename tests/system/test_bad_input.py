@@ -465,7 +465,8 @@ class Proxy:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen(20)
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def accept(self):
         while True:
@@ -528,6 +529,9 @@ class Proxy:
             self.close(self.open.pop())
 
     def end(self):
+        # Closing doesn't wake the thread that accepts: it would go on with whatever gets this file's number next.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.listener.close()
 
 
