@@ -25,6 +25,7 @@ build pkg-config          command:pkg-config
 build libmariadb-dev      module:libmariadb
 build libjansson-dev      module:jansson
 build libxxhash-dev       module:libxxhash
+build uthash-dev          header:uthash.h
 build zlib1g-dev          module:zlib
 build libssl-dev          module:openssl
 build mariadb-server-core command:mariadbd

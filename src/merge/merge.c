@@ -1,0 +1,394 @@
+#include "merge/merge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "merge/merge_parts.h"
+
+/* ---- Transactions ---- */
+
+static struct origin *origin_new(const struct merge_transaction *t)
+{
+	uint32_t count = t->context->count;
+	struct origin *o = mem_alloc(sizeof *o + count * sizeof *o->context);
+	o->gtid = t->gtid;
+	o->stamp = (struct stamp){.clock = t->clock, .origin = t->gtid.domain};
+	o->count = count;
+	memcpy(o->context, t->context->gtids, count * sizeof *o->context);
+	return o;
+}
+
+static void origin_release(struct origin *o)
+{
+	if (o != NULL && --o->references == 0)
+		free(o);
+}
+
+bool origin_knew(const struct origin *o, const struct origin *other)
+{
+	if (o->gtid.domain == other->gtid.domain)
+		return other->gtid.seq <= o->gtid.seq;
+	for (uint32_t i = 0; i < o->count; i++)
+		if (o->context[i].domain == other->gtid.domain)
+			return other->gtid.seq <= o->context[i].seq;
+	return false;
+}
+
+/* ---- Rows in the window ---- */
+
+static struct row *find(const struct merge *m, uint64_t key)
+{
+	struct row *row;
+	HASH_FIND(by_key, m->rows, &key, sizeof key, row);
+	return row;
+}
+
+struct row *merge_find(const struct merge *m, uint64_t key)
+{
+	return find(m, key);
+}
+
+/* Every value that some version of the row has in a unique index, and every parent that it refers to, leads to it. */
+static void mention(struct merge *m, struct row *row, uint64_t what)
+{
+	for (size_t i = 0; i < row->mention_count; i++)
+		if (row->mentions[i] == what)
+			return;
+	struct value *value;
+	HASH_FIND(by_what, m->values, &what, sizeof what, value);
+	if (value == NULL) {
+		value = mem_alloc(sizeof *value);
+		value->what = what;
+		HASH_ADD(by_what, m->values, what, sizeof value->what, value);
+	}
+	value->rows = mem_resize(value->rows, (value->count + 1) * sizeof *value->rows);
+	value->rows[value->count++] = row;
+	row->mentions = mem_resize(row->mentions, (row->mention_count + 1) * sizeof *row->mentions);
+	row->mentions[row->mention_count++] = what;
+}
+
+static void unmention(struct merge *m, struct row *row)
+{
+	for (size_t i = 0; i < row->mention_count; i++) {
+		struct value *value;
+		HASH_FIND(by_what, m->values, &row->mentions[i], sizeof row->mentions[i], value);
+		size_t at = 0;
+		while (value->rows[at] != row)
+			at++;
+		value->rows[at] = value->rows[--value->count];
+		if (value->count == 0) {
+			HASH_DELETE(by_what, m->values, value);
+			free(value->rows);
+			free(value);
+		}
+	}
+	free(row->mentions);
+}
+
+static void mention_image(struct merge *m, struct row *row, const struct image *image)
+{
+	uint64_t what;
+	for (uint32_t i = 0; i < row->table->unique_count; i++)
+		if (image_unique(row->table, image, i, &what))
+			mention(m, row, what);
+	for (uint32_t i = 0; i < row->table->reference_count; i++)
+		if (image_parent(row->table, image, i, &what))
+			mention(m, row, MENTION_OF_PARENT(what));
+}
+
+static void free_row(struct merge *m, struct row *row)
+{
+	unmention(m, row);
+	for (size_t i = 0; i < row->write_count; i++) {
+		image_release(row->writes[i].after);
+		image_release(row->writes[i].original);
+		free(row->writes[i].changed);
+		origin_release(row->writes[i].origin);
+	}
+	m->write_count -= row->write_count;
+	free(row->writes);
+	image_release(row->base);
+	image_release(row->shown);
+	image_release(row->due);
+	for (size_t i = 0; i < row->parent_deleter_count; i++)
+		origin_release(row->parent_deleters[i]);
+	free(row->parent_deleters);
+	free(row->stamps);
+	HASH_DELETE(by_key, m->rows, row);
+	DL_DELETE(m->oldest, row);
+	m->row_count--;
+	free(row);
+}
+
+/* A delete of the parent that the transaction didn't know of. */
+static bool lost_parent(const struct merge *m, uint64_t parent, const struct origin *o)
+{
+	const struct row *row = find(m, parent);
+	for (size_t i = 0; row != NULL && i < row->write_count; i++)
+		if (row->writes[i].after == NULL && !origin_knew(o, row->writes[i].origin))
+			return true;
+	return false;
+}
+
+/* What a reference to a parent that is no more becomes. */
+static void lose_parents(const struct merge *m, const struct merge_table *table, const struct origin *o,
+                         struct image **image)
+{
+	uint64_t parent;
+	for (uint32_t i = 0; *image != NULL && i < table->reference_count; i++)
+		if (image_parent(table, *image, i, &parent) && lost_parent(m, parent, o))
+			image_lose(table, image, i);
+}
+
+/* The row that a change is about; it enters the window as the origin saw it before. */
+static struct row *enter(struct merge *m, const struct merge_change *change, const struct origin *o, uint64_t key)
+{
+	struct row *row = find(m, key);
+	if (row != NULL) {
+		DL_DELETE(m->oldest, row);
+		DL_APPEND(m->oldest, row);
+		return row;
+	}
+	row = mem_alloc(sizeof *row);
+	row->key = key;
+	row->table = change->table;
+	if (change->before != NULL) {
+		row->base = image_new(change->table, change->before);
+		mention_image(m, row, row->base);
+		lose_parents(m, change->table, o, &row->base);
+		row->shown = image_is_gone(row->table, row->base) ? NULL : image_keep(row->base);
+	}
+	HASH_ADD(by_key, m->rows, key, sizeof row->key, row);
+	DL_APPEND(m->oldest, row);
+	m->row_count++;
+	return row;
+}
+
+static uint8_t *changed_columns(const struct merge_change *change)
+{
+	const struct merge_table *t = change->table;
+	uint8_t *changed = mem_alloc(t->column_count);
+	for (uint32_t i = 0; i < t->column_count; i++)
+		changed[i] = change->before == NULL || !value_equal(&change->before[i], &change->after[i]) ? COLUMN_CHANGED : 0;
+	for (uint32_t i = 0; t->groups != NULL && i < t->column_count; i++)
+		for (uint32_t j = 0; changed[i] == COLUMN_CHANGED && j < t->column_count; j++)
+			if (t->groups[i] == t->groups[j] && changed[j] == 0)
+				changed[j] = COLUMN_BOUND;
+	return changed;
+}
+
+static void lose_parent(struct write *write, const struct merge_table *table, uint32_t reference, uint64_t parent,
+                        const struct origin *deleter)
+{
+	uint64_t to;
+	if (write->after == NULL || !image_parent(table, write->after, reference, &to) || to != parent)
+		return;
+	if (write->original == NULL && !origin_knew(deleter, write->origin) &&
+	    write->changed[table->references[reference].columns.columns[0]] != 0)
+		write->original = image_keep(write->after);
+	image_lose(table, &write->after, reference);
+}
+
+/* What the delete of a parent does to its children in the window, in InnoDB here and in every version that didn't know of it. */
+static void cascade(struct merge *m, struct row *parent, struct origin *o, struct component *touched)
+{
+	struct value *value;
+	uint64_t what = MENTION_OF_PARENT(parent->key), to;
+	HASH_FIND(by_what, m->values, &what, sizeof what, value);
+	for (size_t i = 0; value != NULL && i < value->count; i++) {
+		struct row *child = value->rows[i];
+		const struct merge_table *table = child->table;
+		child->parent_deleters =
+		    mem_resize(child->parent_deleters, (child->parent_deleter_count + 1) * sizeof *child->parent_deleters);
+		child->parent_deleters[child->parent_deleter_count++] = o;
+		o->references++;
+		for (uint32_t r = 0; r < table->reference_count; r++) {
+			for (size_t w = 0; w < child->write_count; w++)
+				lose_parent(&child->writes[w], table, r, parent->key, o);
+			if (child->base != NULL && image_parent(table, child->base, r, &to) && to == parent->key)
+				image_lose(table, &child->base, r);
+			if (child->shown != NULL && image_parent(table, child->shown, r, &to) && to == parent->key) {
+				if (table->references[r].on_delete == MERGE_RESTRICT)
+					continue; /* the server would refuse; the row goes by a step of its own */
+				image_lose(table, &child->shown, r);
+				if (image_is_gone(table, child->shown)) {
+					image_release(child->shown);
+					child->shown = NULL;
+				}
+			}
+		}
+		component_add(touched, child);
+	}
+}
+
+static void record(struct merge *m, const struct merge_change *change, struct origin *o, bool is_own,
+                   struct component *touched)
+{
+	const struct merge_table *table = change->table;
+	uint64_t key = key_of(table, change->before != NULL ? change->before : change->after);
+	struct row *row = enter(m, change, o, key);
+	component_add(touched, row);
+	row->writes = mem_resize(row->writes, (row->write_count + 1) * sizeof *row->writes);
+	struct write *write = &row->writes[row->write_count++];
+	*write = (struct write){.origin = o};
+	o->references++;
+	m->write_count++;
+	if (change->after != NULL) {
+		write->after = image_new(table, change->after);
+		write->changed = changed_columns(change);
+		mention_image(m, row, write->after);
+	}
+	if (is_own) {
+		image_release(row->shown);
+		row->shown = image_keep(write->after);
+	}
+	if (change->after == NULL)
+		cascade(m, row, o, touched);
+	else
+		lose_parents(m, table, o, &write->after);
+}
+
+static struct merge_outcome take(struct merge *m, const struct merge_transaction *t, bool is_own)
+{
+	struct origin *o = origin_new(t);
+	struct component touched = {.bit = MEMBER_TOUCHED};
+	o->references = 1;
+	for (size_t i = 0; i < t->count; i++)
+		record(m, &t->changes[i], o, is_own, &touched);
+	merge_show(m, &touched);
+	component_free(&touched);
+	origin_release(o);
+	return (struct merge_outcome){.step_count = m->steps.count,
+	                              .steps = m->steps.steps,
+	                              .record_count = m->records.count,
+	                              .records = m->records.records};
+}
+
+struct merge_outcome merge_own(struct merge *m, const struct merge_transaction *t)
+{
+	return take(m, t, true);
+}
+
+struct merge_outcome merge_remote(struct merge *m, const struct merge_transaction *t)
+{
+	return take(m, t, false);
+}
+
+bool merge_decision(struct merge *m, struct merge_step *ret_delete, struct merge_record *ret_record)
+{
+	struct row *first = NULL;
+	for (size_t i = 0; i < m->lost_mine.count; i++)
+		if (first == NULL || row_order(m->lost_mine.rows[i], first) < 0)
+			first = m->lost_mine.rows[i];
+	/* A row that isn't shown has nothing to delete here, but its claim must go all the same: its peers show it. */
+	if (first == NULL)
+		return false;
+	*ret_record = record_of_claim(m, first);
+	*ret_delete = (struct merge_step){
+	    .op = MERGE_DELETE, .table = first->table, .before = first->shown ? first->shown->values : first->due->values};
+	return true;
+}
+
+/* ---- Settling ---- */
+
+/* The parent that a mention is of: its key, or the key but for the lowest bit. */
+static struct row *find_mentioned(const struct merge *m, uint64_t what)
+{
+	struct row *row = find(m, what);
+	return row != NULL ? row : find(m, what ^ 1);
+}
+
+static bool is_everywhere(const struct row *row, const struct vector *everywhere)
+{
+	for (size_t i = 0; i < row->write_count; i++) {
+		const struct gtid *gtid = &row->writes[i].origin->gtid;
+		if (gtid->seq > vector_seq(everywhere, gtid->domain))
+			return false;
+	}
+	return true;
+}
+
+/* The row and those that have had a unique value in common with it: all is decided and shown, and everybody knows. One of them alone
+ * must not leave: its claim would have no stamp any more and be taken for the oldest. */
+static bool is_settled(const struct component *group, const struct vector *everywhere)
+{
+	for (size_t i = 0; i < group->count; i++) {
+		const struct row *row = group->rows[i];
+		if (row->lost || !image_equal(row->table, row->shown, row->due) || !is_everywhere(row, everywhere))
+			return false;
+	}
+	return true;
+}
+
+/* A child of a row that came in the window and is in dispute: where that one isn't shown, nor is this, and its key seems free. */
+static bool waits_for_parent(const struct merge *m, const struct row *row, const struct vector *everywhere)
+{
+	bool waits = false;
+	for (size_t i = 0; !waits && i < row->mention_count; i++) {
+		struct component family = {.bit = MEMBER_FAMILY};
+		struct row *parent = MENTION_IS_PARENT(row->mentions[i]) ? find_mentioned(m, row->mentions[i]) : NULL;
+		if (parent == NULL || parent == row || parent->base != NULL)
+			continue;
+		component_add(&family, parent);
+		component_grow(m, &family);
+		waits = !is_settled(&family, everywhere);
+		component_free(&family);
+	}
+	return waits;
+}
+
+void merge_settle(struct merge *m, const struct vector *everywhere)
+{
+	struct component group = {.bit = MEMBER_TOUCHED}, looked = {.bit = MEMBER_ALL}, settled = {.bit = MEMBER_NEXT};
+	for (struct row *row = m->oldest; row != NULL; row = row->next) {
+		if ((row->member & MEMBER_ALL) != 0 || !is_everywhere(row, everywhere))
+			continue;
+		component_add(&group, row);
+		component_grow(m, &group);
+		bool is_one = is_settled(&group, everywhere);
+		for (size_t i = 0; is_one && i < group.count; i++)
+			is_one = !waits_for_parent(m, group.rows[i], everywhere);
+		for (size_t i = 0; i < group.count; i++) {
+			component_add(&looked, group.rows[i]);
+			if (is_one)
+				component_add(&settled, group.rows[i]);
+		}
+		component_clear(&group);
+	}
+	component_free(&group);
+	component_free(&looked);
+	for (size_t i = 0; i < settled.count; i++)
+		free_row(m, settled.rows[i]);
+	free(settled.rows);
+}
+
+/* ---- Life ---- */
+
+struct merge *merge_new(uint32_t me)
+{
+	struct merge *m = mem_alloc(sizeof *m);
+	m->me = me;
+	m->lost_mine.bit = MEMBER_LOST_MINE;
+	return m;
+}
+
+void merge_free(struct merge *m)
+{
+	if (m == NULL)
+		return;
+	steps_free(&m->steps);
+	records_free(&m->records);
+	component_free(&m->lost_mine);
+	while (m->oldest != NULL)
+		free_row(m, m->oldest);
+	free(m);
+}
+
+struct merge_counts merge_counts(const struct merge *m)
+{
+	struct merge_counts counts = {.rows = m->row_count, .writes = m->write_count};
+	for (const struct row *row = m->oldest; row != NULL; row = row->next)
+		counts.held += !image_equal(row->table, row->shown, row->due);
+	return counts;
+}

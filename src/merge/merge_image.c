@@ -1,0 +1,151 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "merge/merge_parts.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+/* One block: the image, its values, the flags, the bytes. */
+static struct image *assemble(const struct merge_table *table, const struct merge_value *values, const bool *gone)
+{
+	size_t bytes = 0;
+	for (uint32_t i = 0; i < table->column_count; i++)
+		bytes += values[i].is_null ? 0 : values[i].size;
+	size_t fixed = sizeof(struct image) + table->column_count * sizeof *values;
+	struct image *image = mem_alloc(fixed + table->reference_count * sizeof *gone + bytes);
+	uint8_t *at = (uint8_t *)image + fixed;
+	image->references = 1;
+	if (gone != NULL) {
+		image->gone = (bool *)at;
+		memcpy(image->gone, gone, table->reference_count * sizeof *gone);
+	}
+	at += table->reference_count * sizeof *gone;
+	for (uint32_t i = 0; i < table->column_count; i++) {
+		image->values[i] = (struct merge_value){.is_null = values[i].is_null};
+		if (values[i].is_null || values[i].size == 0)
+			continue;
+		memcpy(at, values[i].bytes, values[i].size);
+		image->values[i] = (struct merge_value){.bytes = at, .size = values[i].size};
+		at += values[i].size;
+	}
+	return image;
+}
+
+struct image *image_new(const struct merge_table *table, const struct merge_value *values)
+{
+	return assemble(table, values, NULL);
+}
+
+struct image *image_compose(const struct merge_table *table, const struct image *const *sources)
+{
+	struct merge_value *values = mem_alloc((table->column_count + 1) * sizeof *values);
+	bool *gone = mem_alloc(table->reference_count + 1), any = false;
+	for (uint32_t i = 0; i < table->column_count; i++)
+		values[i] = sources[i]->values[i];
+	for (uint32_t i = 0; i < table->reference_count; i++) {
+		const struct image *source = sources[table->references[i].columns.columns[0]];
+		gone[i] = source->gone != NULL && source->gone[i];
+		any |= gone[i];
+	}
+	struct image *image = assemble(table, values, any ? gone : NULL);
+	free(values);
+	free(gone);
+	return image;
+}
+
+struct image *image_keep(struct image *image)
+{
+	if (image != NULL)
+		image->references++;
+	return image;
+}
+
+void image_release(struct image *image)
+{
+	if (image != NULL && --image->references == 0)
+		free(image);
+}
+
+bool value_equal(const struct merge_value *a, const struct merge_value *b)
+{
+	if (a->is_null || b->is_null)
+		return a->is_null == b->is_null;
+	return a->size == b->size && (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
+}
+
+bool image_is_gone(const struct merge_table *table, const struct image *image)
+{
+	for (uint32_t i = 0; image->gone != NULL && i < table->reference_count; i++)
+		if (image->gone[i])
+			return true;
+	return false;
+}
+
+bool image_equal(const struct merge_table *table, const struct image *a, const struct image *b)
+{
+	if (a == b || a == NULL || b == NULL)
+		return a == b;
+	for (uint32_t i = 0; i < table->column_count; i++)
+		if (!value_equal(&a->values[i], &b->values[i]))
+			return false;
+	return true;
+}
+
+void image_lose(const struct merge_table *table, struct image **image, uint32_t reference)
+{
+	const struct merge_reference *r = &table->references[reference];
+	struct merge_value *values = mem_alloc((table->column_count + 1) * sizeof *values);
+	bool *gone = mem_alloc(table->reference_count + 1);
+	memcpy(values, (*image)->values, table->column_count * sizeof *values);
+	if ((*image)->gone != NULL)
+		memcpy(gone, (*image)->gone, table->reference_count * sizeof *gone);
+	gone[reference] = r->on_delete != MERGE_SET_NULL;
+	for (uint32_t i = 0; r->on_delete == MERGE_SET_NULL && i < r->columns.count; i++)
+		values[r->columns.columns[i]] = (struct merge_value){.is_null = true};
+	struct image *lost = assemble(table, values, gone);
+	image_release(*image);
+	*image = lost;
+	free(values);
+	free(gone);
+}
+
+/* Over the content of some columns; false if one is NULL. Sizes are hashed as well, so that values can't run together. */
+static bool hash_columns(const struct merge_columns *columns, const struct merge_value *values, uint64_t seed,
+                         uint64_t *ret)
+{
+	uint64_t hash = seed;
+	for (uint32_t i = 0; i < columns->count; i++) {
+		const struct merge_value *v = &values[columns->columns[i]];
+		if (v->is_null)
+			return false;
+		hash = XXH64(&v->size, sizeof v->size, hash);
+		hash = XXH64(v->size ? (const void *)v->bytes : "", v->size, hash);
+	}
+	*ret = hash;
+	return true;
+}
+
+uint64_t key_of(const struct merge_table *table, const struct merge_value *values)
+{
+	uint64_t key = table->id;
+	hash_columns(&table->key, values, table->id, &key); /* a primary key has no NULL */
+	return key;
+}
+
+bool image_unique(const struct merge_table *table, const struct image *image, uint32_t index, uint64_t *ret_what)
+{
+	uint64_t hash;
+	if (!hash_columns(&table->uniques[index], image->values, table->id + index + 1, &hash))
+		return false;
+	*ret_what = MENTION_OF_UNIQUE(hash);
+	return true;
+}
+
+bool image_parent(const struct merge_table *table, const struct image *image, uint32_t reference, uint64_t *ret_key)
+{
+	const struct merge_reference *r = &table->references[reference];
+	return (image->gone == NULL || !image->gone[reference]) &&
+	       hash_columns(&r->columns, image->values, r->parent, ret_key);
+}

@@ -1,0 +1,483 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "merge/merge_parts.h"
+
+/* ---- Sets of rows ---- */
+
+void component_add(struct component *c, struct row *row)
+{
+	if (row->member & c->bit)
+		return;
+	if (c->count == c->capacity) {
+		c->capacity = c->capacity ? c->capacity * 2 : 8;
+		c->rows = mem_resize(c->rows, c->capacity * sizeof *c->rows);
+	}
+	c->rows[c->count++] = row;
+	row->member |= c->bit;
+}
+
+void component_clear(struct component *c)
+{
+	for (size_t i = 0; i < c->count; i++)
+		c->rows[i]->member &= (uint8_t)~c->bit;
+	c->count = 0;
+}
+
+void component_free(struct component *c)
+{
+	component_clear(c);
+	free(c->rows);
+	c->rows = NULL;
+	c->capacity = 0;
+}
+
+static const struct image *any_image(const struct row *row)
+{
+	if (row->base != NULL)
+		return row->base;
+	for (size_t i = 0; i < row->write_count; i++)
+		if (row->writes[i].after != NULL)
+			return row->writes[i].after;
+	return row->shown;
+}
+
+int row_order(const struct row *a, const struct row *b)
+{
+	if (a->table->id != b->table->id)
+		return a->table->id < b->table->id ? -1 : 1;
+	const struct image *x = any_image(a), *y = any_image(b);
+	for (uint32_t i = 0; i < a->table->key.count; i++) {
+		const struct merge_value *v = &x->values[a->table->key.columns[i]], *w = &y->values[a->table->key.columns[i]];
+		uint32_t size = v->size < w->size ? v->size : w->size;
+		int order = size ? memcmp(v->bytes, w->bytes, size) : 0;
+		if (order != 0 || v->size != w->size)
+			return order != 0 ? order : v->size < w->size ? -1 : 1;
+	}
+	return 0;
+}
+
+static int by_order(const void *a, const void *b)
+{
+	return row_order(*(struct row *const *)a, *(struct row *const *)b);
+}
+
+void component_grow(const struct merge *m, struct component *c)
+{
+	for (size_t i = 0; i < c->count; i++)
+		for (size_t j = 0; j < c->rows[i]->mention_count; j++) {
+			struct value *value;
+			uint64_t what = c->rows[i]->mentions[j];
+			if (MENTION_IS_PARENT(what))
+				continue;
+			HASH_FIND(by_what, m->values, &what, sizeof what, value);
+			for (size_t k = 0; k < value->count; k++)
+				component_add(c, value->rows[k]);
+		}
+}
+
+/* ---- Registers ---- */
+
+/* A write survives if every delete of its key is in its context. */
+static bool survives(const struct row *row, const struct write *write)
+{
+	for (size_t i = 0; i < row->write_count; i++)
+		if (row->writes[i].after == NULL && !origin_knew(write->origin, row->writes[i].origin))
+			return false;
+	return true;
+}
+
+static bool has_delete(const struct row *row)
+{
+	for (size_t i = 0; i < row->write_count; i++)
+		if (row->writes[i].after == NULL)
+			return true;
+	return false;
+}
+
+/* Column by column the highest-stamped surviving write that changed it. */
+static void make_due(struct row *row)
+{
+	const struct merge_table *table = row->table;
+	const struct image **sources = mem_alloc((table->column_count + 1) * sizeof *sources);
+	if (row->stamps == NULL)
+		row->stamps = mem_alloc((table->column_count + 1) * sizeof *row->stamps);
+	bool based = row->base != NULL && !has_delete(row);
+	for (uint32_t c = 0; c < table->column_count; c++) {
+		sources[c] = based ? row->base : NULL;
+		row->stamps[c] = (struct stamp){0};
+	}
+	for (size_t i = 0; i < row->write_count; i++) {
+		const struct write *w = &row->writes[i];
+		if (w->after == NULL || !survives(row, w))
+			continue;
+		for (uint32_t c = 0; c < table->column_count; c++)
+			if (w->changed[c] != 0 && (sources[c] == NULL || stamp_compare(w->origin->stamp, row->stamps[c]) > 0)) {
+				sources[c] = w->after;
+				row->stamps[c] = w->origin->stamp;
+			}
+	}
+	bool whole = true;
+	for (uint32_t c = 0; c < table->column_count; c++)
+		whole &= sources[c] != NULL;
+	struct image *due = whole ? image_compose(table, sources) : NULL;
+	row->gone_by = (struct stamp){0};
+	if (due != NULL && image_is_gone(table, due)) {
+		for (uint32_t r = 0; r < table->reference_count; r++)
+			if (due->gone[r])
+				row->gone_by = row->stamps[table->references[r].columns.columns[0]];
+		image_release(due);
+		due = NULL;
+	}
+	image_release(row->due);
+	row->due = due;
+	free(sources);
+}
+
+/* ---- Unique values: which claim stays ---- */
+
+struct claim {
+	uint64_t what;
+	struct stamp stamp;
+	struct row *row;
+};
+
+static int by_claim(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+	if (x->what != y->what)
+		return x->what < y->what ? -1 : 1;
+	int order = stamp_compare(x->stamp, y->stamp);
+	return order != 0 ? order : row_order(x->row, y->row);
+}
+
+/* The write that gave the row the value. */
+static struct stamp claim_stamp(const struct row *row, const struct merge_columns *columns)
+{
+	struct stamp stamp = {0};
+	for (uint32_t i = 0; i < columns->count; i++)
+		if (stamp_compare(row->stamps[columns->columns[i]], stamp) > 0)
+			stamp = row->stamps[columns->columns[i]];
+	return stamp;
+}
+
+static size_t count_uniques(const struct component *c)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < c->count; i++)
+		count += c->rows[i]->table->unique_count;
+	return count;
+}
+
+static void find_losers(struct merge *m, const struct component *c)
+{
+	struct claim *claims = mem_alloc((count_uniques(c) + 1) * sizeof *claims);
+	size_t count = 0;
+	for (size_t i = 0; i < c->count; i++) {
+		struct row *row = c->rows[i];
+		row->lost = row->lost_mine = false;
+		for (uint32_t u = 0; row->due != NULL && u < row->table->unique_count; u++)
+			if (image_unique(row->table, row->due, u, &claims[count].what)) {
+				claims[count].stamp = claim_stamp(row, &row->table->uniques[u]);
+				claims[count++].row = row;
+			}
+	}
+	qsort(claims, count, sizeof *claims, by_claim);
+	for (size_t i = 1; i < count; i++)
+		if (claims[i].what == claims[i - 1].what) {
+			claims[i].row->lost = true;
+			claims[i].row->lost_mine |= claims[i].stamp.clock != 0 && claims[i].stamp.origin == m->me;
+		}
+	free(claims);
+}
+
+static void note_mine(struct merge *m, const struct component *c)
+{
+	struct component mine = {.bit = 0};
+	for (size_t i = 0; i < m->lost_mine.count; i++) {
+		struct row *row = m->lost_mine.rows[i];
+		row->member &= (uint8_t)~MEMBER_LOST_MINE;
+		if (row->lost_mine)
+			component_add(&mine, row);
+	}
+	m->lost_mine.count = 0;
+	for (size_t i = 0; i < mine.count; i++)
+		component_add(&m->lost_mine, mine.rows[i]);
+	free(mine.rows);
+	for (size_t i = 0; i < c->count; i++)
+		if (c->rows[i]->lost_mine)
+			component_add(&m->lost_mine, c->rows[i]);
+}
+
+/* ---- What is shown: the most that can be shown together beside what stays ---- */
+
+struct taken {
+	uint64_t *whats; /* sorted once filled */
+	size_t count;
+};
+
+static int by_what_order(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+static void take_uniques(struct taken *t, const struct row *row, const struct image *image)
+{
+	for (uint32_t u = 0; image != NULL && u < row->table->unique_count; u++)
+		t->count += image_unique(row->table, image, u, &t->whats[t->count]);
+}
+
+static bool is_taken(const struct taken *t, const struct row *row)
+{
+	uint64_t what;
+	for (uint32_t u = 0; u < row->table->unique_count; u++)
+		if (image_unique(row->table, row->due, u, &what) &&
+		    bsearch(&what, t->whats, t->count, sizeof what, by_what_order) != NULL)
+			return true;
+	return false;
+}
+
+/* It refers to a row that is due and not shown. */
+static bool lacks_parent(const struct merge *m, const struct row *row)
+{
+	uint64_t key;
+	for (uint32_t r = 0; r < row->table->reference_count; r++) {
+		const struct row *parent = image_parent(row->table, row->due, r, &key) ? merge_find(m, key) : NULL;
+		if (parent != NULL && parent != row && parent->due != NULL && parent->shown == NULL && !parent->in_step)
+			return true;
+	}
+	return false;
+}
+
+static void set_shown(struct row *row, struct image *image)
+{
+	image_keep(image);
+	image_release(row->shown);
+	row->shown = image;
+}
+
+static void choose_steps(const struct merge *m, const struct component *c, struct taken *t)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		struct row *row = c->rows[i];
+		if (row->due == NULL)
+			set_shown(row, NULL);
+		row->in_step = row->due != NULL && !row->lost && !image_equal(row->table, row->shown, row->due);
+	}
+	for (bool blocked = true; blocked;) {
+		blocked = false;
+		t->count = 0;
+		for (size_t i = 0; i < c->count; i++)
+			if (!c->rows[i]->in_step)
+				take_uniques(t, c->rows[i], c->rows[i]->shown);
+		qsort(t->whats, t->count, sizeof *t->whats, by_what_order);
+		for (size_t i = 0; i < c->count; i++) {
+			struct row *row = c->rows[i];
+			if (row->in_step && (is_taken(t, row) || lacks_parent(m, row))) {
+				row->in_step = false;
+				blocked = true;
+			}
+		}
+	}
+}
+
+static void show_component(struct merge *m, struct component *c)
+{
+	struct taken taken = {.whats = mem_alloc((count_uniques(c) + 1) * sizeof *taken.whats)};
+	for (size_t i = 0; i < c->count; i++)
+		make_due(c->rows[i]);
+	find_losers(m, c);
+	note_mine(m, c);
+	choose_steps(m, c, &taken);
+	for (size_t i = 0; i < c->count; i++)
+		if (c->rows[i]->in_step) {
+			c->rows[i]->in_step = false;
+			set_shown(c->rows[i], c->rows[i]->due);
+		}
+	/* A loser is shown while nothing stands in its way. */
+	qsort(c->rows, c->count, sizeof *c->rows, by_order);
+	for (size_t i = 0; i < c->count; i++) {
+		struct row *row = c->rows[i];
+		if (!row->lost || row->shown != NULL)
+			continue;
+		taken.count = 0;
+		for (size_t j = 0; j < c->count; j++)
+			take_uniques(&taken, c->rows[j], c->rows[j]->shown);
+		qsort(taken.whats, taken.count, sizeof *taken.whats, by_what_order);
+		if (!is_taken(&taken, row) && !lacks_parent(m, row))
+			set_shown(row, row->due);
+	}
+	free(taken.whats);
+}
+
+/* ---- Steps ---- */
+
+void steps_clear(struct steps *s)
+{
+	for (size_t i = 0; i < s->image_count; i++)
+		image_release(s->images[i]);
+	s->count = s->image_count = 0;
+}
+
+void steps_free(struct steps *s)
+{
+	steps_clear(s);
+	free(s->steps);
+	free(s->images);
+	*s = (struct steps){0};
+}
+
+const struct merge_value *steps_borrow(struct steps *s, struct image *image)
+{
+	if (image == NULL)
+		return NULL;
+	if (s->image_count == s->image_capacity) {
+		s->image_capacity = s->image_capacity ? s->image_capacity * 2 : 16;
+		s->images = mem_resize(s->images, s->image_capacity * sizeof *s->images);
+	}
+	s->images[s->image_count++] = image_keep(image);
+	return image->values;
+}
+
+static void add_step(struct steps *s, const struct row *row, struct image *before, struct image *after, bool no_cascade)
+{
+	if (s->count == s->capacity) {
+		s->capacity = s->capacity ? s->capacity * 2 : 16;
+		s->steps = mem_resize(s->steps, s->capacity * sizeof *s->steps);
+	}
+	s->steps[s->count++] = (struct merge_step){.op = before == NULL  ? MERGE_INSERT
+	                                                 : after == NULL ? MERGE_DELETE
+	                                                                 : MERGE_UPDATE,
+	                                           .table = row->table,
+	                                           .before = steps_borrow(s, before),
+	                                           .after = steps_borrow(s, after),
+	                                           .no_cascade = no_cascade};
+}
+
+/* A row that changes from `was` to what it shows now. */
+struct move {
+	struct row *row;
+	struct image *was;
+	bool no_cascade, done;
+};
+
+/* Deletes first, children ahead of parents; then parents ahead of children. */
+static int by_turn(const void *a, const void *b)
+{
+	const struct move *x = a, *y = b;
+	bool x_goes = x->row->shown == NULL, y_goes = y->row->shown == NULL;
+	if (x_goes != y_goes)
+		return x_goes ? -1 : 1;
+	if (x->row->table->depth != y->row->table->depth)
+		return (x->row->table->depth < y->row->table->depth) == x_goes ? 1 : -1;
+	return row_order(x->row, y->row);
+}
+
+/* One of the others still shows a unique value that it is to show, or is the parent that it is to have. */
+static bool must_wait(const struct move *moves, size_t count, const struct move *move)
+{
+	uint64_t what, other;
+	const struct merge_table *t = move->row->table;
+	for (uint32_t u = 0; u < t->unique_count; u++)
+		for (size_t i = 0; image_unique(t, move->row->shown, u, &what) && i < count; i++)
+			if (&moves[i] != move && moves[i].row->table == t && moves[i].was != NULL &&
+			    image_unique(t, moves[i].was, u, &other) && other == what)
+				return true;
+	for (uint32_t r = 0; r < t->reference_count; r++)
+		for (size_t i = 0; image_parent(t, move->row->shown, r, &what) && i < count; i++)
+			if (&moves[i] != move && moves[i].row->key == what && moves[i].was == NULL && !moves[i].done)
+				return true;
+	return false;
+}
+
+static void step_aside(struct steps *s, struct move *moves)
+{
+	size_t i = 0;
+	while (moves[i].done || moves[i].was == NULL)
+		i++;
+	add_step(s, moves[i].row, moves[i].was, NULL, true);
+	moves[i].was = NULL;
+	moves[i].no_cascade = true;
+}
+
+/* The server checks unique values change by change: a row moves once nothing is in its way, and where they all wait for each
+ * other (a swap), one of them steps aside first. */
+static void order_moves(struct steps *s, struct move *moves, size_t count)
+{
+	for (size_t left = count; left > 0;) {
+		size_t before = left;
+		for (size_t i = 0; i < count; i++) {
+			struct move *move = &moves[i];
+			if (move->done || (move->row->shown != NULL && must_wait(moves, count, move)))
+				continue;
+			add_step(s, move->row, move->was, move->row->shown, move->no_cascade);
+			move->was = NULL; /* out of the others' way */
+			move->done = true;
+			left--;
+		}
+		if (left == before)
+			step_aside(s, moves);
+	}
+}
+
+static void gather_steps(struct merge *m, const struct component *all, struct image **was)
+{
+	struct move *moves = mem_alloc((all->count + 1) * sizeof *moves);
+	size_t count = 0;
+	for (size_t i = 0; i < all->count; i++)
+		if (!image_equal(all->rows[i]->table, was[i], all->rows[i]->shown))
+			moves[count++] = (struct move){.row = all->rows[i], .was = was[i]};
+	qsort(moves, count, sizeof *moves, by_turn);
+	order_moves(&m->steps, moves, count);
+	free(moves);
+}
+
+/* ---- All of it ---- */
+
+static void add_children(struct merge *m, const struct row *parent, struct component *to)
+{
+	struct value *value;
+	uint64_t what = MENTION_OF_PARENT(parent->key);
+	HASH_FIND(by_what, m->values, &what, sizeof what, value);
+	for (size_t i = 0; value != NULL && i < value->count; i++)
+		component_add(to, value->rows[i]);
+}
+
+void merge_show(struct merge *m, struct component *touched)
+{
+	struct component all = {.bit = MEMBER_ALL};
+	struct image **was = NULL;
+	steps_clear(&m->steps);
+	records_clear(&m->records);
+	while (touched->count > 0) {
+		component_grow(m, touched);
+		size_t known = all.count;
+		for (size_t i = 0; i < touched->count; i++)
+			component_add(&all, touched->rows[i]);
+		was = mem_resize(was, (all.count + 1) * sizeof *was);
+		for (size_t i = known; i < all.count; i++)
+			was[i] = image_keep(all.rows[i]->shown);
+		show_component(m, touched);
+		struct component next = {.bit = MEMBER_NEXT};
+		for (size_t i = 0; i < touched->count; i++) {
+			struct row *row = touched->rows[i];
+			bool hidden = row->due != NULL && row->shown == NULL;
+			if (hidden != row->hidden)
+				add_children(m, row, &next);
+			row->hidden = hidden;
+		}
+		component_clear(touched);
+		for (size_t i = 0; i < next.count; i++)
+			component_add(touched, next.rows[i]);
+		component_free(&next);
+	}
+	gather_steps(m, &all, was);
+	for (size_t i = 0; i < all.count; i++)
+		record_losses(m, all.rows[i]);
+	for (size_t i = 0; i < all.count; i++)
+		image_release(was[i]);
+	free(was);
+	component_free(&all);
+}
