@@ -6,6 +6,11 @@
 #include "base/mem.h"
 #include "merge/merge_parts.h"
 
+enum {
+	PRUNE_AT_MIN = 4,   /* writes of a row */
+	SETTLE_AHEAD = 256, /* rows looked at behind one that can't leave yet */
+};
+
 /* ---- Transactions ---- */
 
 static struct origin *origin_new(const struct merge_transaction *t)
@@ -97,17 +102,55 @@ static void mention_image(struct merge *m, struct row *row, const struct image *
 			mention(m, row, MENTION_OF_PARENT(what));
 }
 
+static void free_write(struct merge *m, struct write *write)
+{
+	image_release(write->after);
+	image_release(write->original);
+	free(write->changed);
+	origin_release(write->origin);
+	m->write_count--;
+}
+
+/* Nothing of it counts any more: each column was written, or the row deleted, by somebody who knew of it. Of two deletes the one that
+ * knew of the other says it all: who doesn't know the first doesn't know the second either. */
+static bool is_obsolete(const struct row *row, const struct write *write)
+{
+	if (write->after == NULL) {
+		for (size_t i = 0; i < row->write_count; i++)
+			if (row->writes[i].after == NULL && &row->writes[i] != write &&
+			    origin_knew(row->writes[i].origin, write->origin))
+				return true;
+		return false;
+	}
+	for (uint32_t c = 0; c < row->table->column_count; c++)
+		if (write->changed[c] != 0 && !is_overwritten(row, write, c))
+			return false;
+	return true;
+}
+
+/* A row that is written again and again while a peer is away must not gather writes without end: at most one a column and node
+ * counts. */
+static void prune(struct merge *m, struct row *row)
+{
+	if (row->write_count < row->prune_at)
+		return;
+	for (size_t i = 0; i < row->write_count;)
+		if (is_obsolete(row, &row->writes[i])) {
+			free_write(m, &row->writes[i]);
+			memmove(&row->writes[i], &row->writes[i + 1], (--row->write_count - i) * sizeof *row->writes);
+		} else {
+			i++;
+		}
+	row->prune_at = row->write_count * 2 > PRUNE_AT_MIN ? row->write_count * 2 : PRUNE_AT_MIN;
+}
+
 static void free_row(struct merge *m, struct row *row)
 {
 	unmention(m, row);
-	for (size_t i = 0; i < row->write_count; i++) {
-		image_release(row->writes[i].after);
-		image_release(row->writes[i].original);
-		free(row->writes[i].changed);
-		origin_release(row->writes[i].origin);
-	}
-	m->write_count -= row->write_count;
+	while (row->write_count > 0)
+		free_write(m, &row->writes[--row->write_count]);
 	free(row->writes);
+	image_release(row->identity);
 	image_release(row->base);
 	image_release(row->shown);
 	image_release(row->due);
@@ -153,6 +196,8 @@ static struct row *enter(struct merge *m, const struct merge_change *change, con
 	row = mem_alloc(sizeof *row);
 	row->key = key;
 	row->table = change->table;
+	row->prune_at = PRUNE_AT_MIN;
+	row->identity = image_new(change->table, change->before != NULL ? change->before : change->after);
 	if (change->before != NULL) {
 		row->base = image_new(change->table, change->before);
 		mention_image(m, row, row->base);
@@ -247,6 +292,7 @@ static void record(struct merge *m, const struct merge_change *change, struct or
 		cascade(m, row, o, touched);
 	else
 		lose_parents(m, table, o, &write->after);
+	prune(m, row);
 }
 
 static struct merge_outcome take(struct merge *m, const struct merge_transaction *t, bool is_own)
@@ -341,9 +387,14 @@ static bool waits_for_parent(const struct merge *m, const struct row *row, const
 void merge_settle(struct merge *m, const struct vector *everywhere)
 {
 	struct component group = {.bit = MEMBER_TOUCHED}, looked = {.bit = MEMBER_ALL}, settled = {.bit = MEMBER_NEXT};
-	for (struct row *row = m->oldest; row != NULL; row = row->next) {
-		if ((row->member & MEMBER_ALL) != 0 || !is_everywhere(row, everywhere))
+	unsigned stuck = 0;
+	for (struct row *row = m->oldest; row != NULL && stuck < SETTLE_AHEAD; row = row->next) {
+		if ((row->member & MEMBER_ALL) != 0)
 			continue;
+		if (!is_everywhere(row, everywhere)) {
+			stuck++;
+			continue;
+		}
 		component_add(&group, row);
 		component_grow(m, &group);
 		bool is_one = is_settled(&group, everywhere);

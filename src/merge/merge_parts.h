@@ -78,9 +78,10 @@ struct write {
 struct row {
 	uint64_t key;
 	const struct merge_table *table;
-	struct image *base; /* before the writes */
+	struct image *identity; /* some version of it, for its primary key */
+	struct image *base;     /* before the writes */
 	struct write *writes;
-	size_t write_count;
+	size_t write_count, prune_at;
 	struct image *shown;             /* here */
 	struct image *due;               /* what the writes make of it, as last computed; NULL: none */
 	struct stamp *stamps;            /* of due, by column */
@@ -153,6 +154,8 @@ struct row *merge_find(const struct merge *merge, uint64_t key);
 
 /* ---- merge_record.c ---- */
 
+/* Somebody who knew of the write has changed the column since, or deleted the row. */
+bool is_overwritten(const struct row *row, const struct write *write, uint32_t column);
 void records_clear(struct records *records);
 void records_free(struct records *records);
 /* What this node's writes to the row have lost and isn't recorded yet. */

@@ -38,8 +38,7 @@ static bool is_insert(const struct row *row, const struct write *w)
 	return true;
 }
 
-/* Somebody who knew of the write has changed the column since, or deleted the row. */
-static bool is_overwritten(const struct row *row, const struct write *w, uint32_t column)
+bool is_overwritten(const struct row *row, const struct write *w, uint32_t column)
 {
 	for (size_t i = 0; i < row->write_count; i++) {
 		const struct write *x = &row->writes[i];

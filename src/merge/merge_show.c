@@ -33,21 +33,11 @@ void component_free(struct component *c)
 	c->capacity = 0;
 }
 
-static const struct image *any_image(const struct row *row)
-{
-	if (row->base != NULL)
-		return row->base;
-	for (size_t i = 0; i < row->write_count; i++)
-		if (row->writes[i].after != NULL)
-			return row->writes[i].after;
-	return row->shown;
-}
-
 int row_order(const struct row *a, const struct row *b)
 {
 	if (a->table->id != b->table->id)
 		return a->table->id < b->table->id ? -1 : 1;
-	const struct image *x = any_image(a), *y = any_image(b);
+	const struct image *x = a->identity, *y = b->identity;
 	for (uint32_t i = 0; i < a->table->key.count; i++) {
 		const struct merge_value *v = &x->values[a->table->key.columns[i]], *w = &y->values[a->table->key.columns[i]];
 		uint32_t size = v->size < w->size ? v->size : w->size;
