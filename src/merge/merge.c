@@ -18,7 +18,10 @@ static struct origin *origin_new(const struct merge_transaction *t)
 	uint32_t count = t->context->count;
 	struct origin *o = mem_alloc(sizeof *o + count * sizeof *o->context);
 	o->gtid = t->gtid;
-	o->stamp = (struct stamp){.clock = t->clock, .origin = t->gtid.domain};
+	o->stamp = (struct stamp){.time = t->time, .depth = t->gtid.seq, .origin = t->gtid.domain};
+	for (uint32_t i = 0; i < count; i++)
+		if (t->context->gtids[i].domain != t->gtid.domain)
+			o->stamp.depth += t->context->gtids[i].seq;
 	o->count = count;
 	memcpy(o->context, t->context->gtids, count * sizeof *o->context);
 	return o;
@@ -42,20 +45,22 @@ bool origin_knew(const struct origin *o, const struct origin *other)
 
 /* ---- Rows in the window ---- */
 
-static struct row *find(const struct merge *m, uint64_t key)
+struct row *merge_find(const struct merge *m, uint64_t key)
 {
 	struct row *row;
 	HASH_FIND(by_key, m->rows, &key, sizeof key, row);
 	return row;
 }
 
-struct row *merge_find(const struct merge *m, uint64_t key)
+void merge_insert(struct merge *m, struct row *row)
 {
-	return find(m, key);
+	HASH_ADD(by_key, m->rows, key, sizeof row->key, row);
+	DL_APPEND(m->oldest, row);
+	m->row_count++;
 }
 
 /* Every value that some version of the row has in a unique index, and every parent that it refers to, leads to it. */
-static void mention(struct merge *m, struct row *row, uint64_t what)
+void merge_mention(struct merge *m, struct row *row, uint64_t what)
 {
 	for (size_t i = 0; i < row->mention_count; i++)
 		if (row->mentions[i] == what)
@@ -96,10 +101,10 @@ static void mention_image(struct merge *m, struct row *row, const struct image *
 	uint64_t what;
 	for (uint32_t i = 0; i < row->table->unique_count; i++)
 		if (image_unique(row->table, image, i, &what))
-			mention(m, row, what);
+			merge_mention(m, row, what);
 	for (uint32_t i = 0; i < row->table->reference_count; i++)
 		if (image_parent(row->table, image, i, &what))
-			mention(m, row, MENTION_OF_PARENT(what));
+			merge_mention(m, row, MENTION_OF_PARENT(what));
 }
 
 static void free_write(struct merge *m, struct write *write)
@@ -167,7 +172,7 @@ static void free_row(struct merge *m, struct row *row)
 /* A delete of the parent that the transaction didn't know of. */
 static bool lost_parent(const struct merge *m, uint64_t parent, const struct origin *o)
 {
-	const struct row *row = find(m, parent);
+	const struct row *row = merge_find(m, parent);
 	for (size_t i = 0; row != NULL && i < row->write_count; i++)
 		if (row->writes[i].after == NULL && !origin_knew(o, row->writes[i].origin))
 			return true;
@@ -187,7 +192,7 @@ static void lose_parents(const struct merge *m, const struct merge_table *table,
 /* The row that a change is about; it enters the window as the origin saw it before. */
 static struct row *enter(struct merge *m, const struct merge_change *change, const struct origin *o, uint64_t key)
 {
-	struct row *row = find(m, key);
+	struct row *row = merge_find(m, key);
 	if (row != NULL) {
 		DL_DELETE(m->oldest, row);
 		DL_APPEND(m->oldest, row);
@@ -204,9 +209,7 @@ static struct row *enter(struct merge *m, const struct merge_change *change, con
 		lose_parents(m, change->table, o, &row->base);
 		row->shown = image_is_gone(row->table, row->base) ? NULL : image_keep(row->base);
 	}
-	HASH_ADD(by_key, m->rows, key, sizeof row->key, row);
-	DL_APPEND(m->oldest, row);
-	m->row_count++;
+	merge_insert(m, row);
 	return row;
 }
 
@@ -235,12 +238,19 @@ static void lose_parent(struct write *write, const struct merge_table *table, ui
 	image_lose(table, &write->after, reference);
 }
 
-/* What the delete of a parent does to its children in the window, in InnoDB here and in every version that didn't know of it. */
-static void cascade(struct merge *m, struct row *parent, struct origin *o, struct component *touched)
+static const struct value *children_of(const struct merge *m, uint64_t parent)
 {
 	struct value *value;
-	uint64_t what = MENTION_OF_PARENT(parent->key), to;
+	uint64_t what = MENTION_OF_PARENT(parent);
 	HASH_FIND(by_what, m->values, &what, sizeof what, value);
+	return value;
+}
+
+/* What the delete of a parent does to every version of its children that didn't know of it. */
+static void cascade_writes(struct merge *m, const struct row *parent, struct origin *o)
+{
+	const struct value *value = children_of(m, parent->key);
+	uint64_t to;
 	for (size_t i = 0; value != NULL && i < value->count; i++) {
 		struct row *child = value->rows[i];
 		const struct merge_table *table = child->table;
@@ -253,27 +263,41 @@ static void cascade(struct merge *m, struct row *parent, struct origin *o, struc
 				lose_parent(&child->writes[w], table, r, parent->key, o);
 			if (child->base != NULL && image_parent(table, child->base, r, &to) && to == parent->key)
 				image_lose(table, &child->base, r);
-			if (child->shown != NULL && image_parent(table, child->shown, r, &to) && to == parent->key) {
-				if (table->references[r].on_delete == MERGE_RESTRICT)
-					continue; /* the server would refuse; the row goes by a step of its own */
-				image_lose(table, &child->shown, r);
-				if (image_is_gone(table, child->shown)) {
-					image_release(child->shown);
-					child->shown = NULL;
-				}
-			}
 		}
-		component_add(touched, child);
+		component_add(&m->open, child);
 	}
 }
 
-static void record(struct merge *m, const struct merge_change *change, struct origin *o, bool is_own,
-                   struct component *touched)
+static void set_shown(struct merge *m, struct row *row, struct image *image)
+{
+	image_keep(image);
+	image_release(row->shown);
+	row->shown = image;
+	component_add(&m->open, row);
+}
+
+/* What InnoDB here did to the children when this row went. */
+static void cascade_shown(struct merge *m, uint64_t parent)
+{
+	const struct value *value = children_of(m, parent);
+	uint64_t to;
+	for (size_t i = 0; value != NULL && i < value->count; i++) {
+		struct row *child = value->rows[i];
+		struct image *image = image_keep(child->shown);
+		for (uint32_t r = 0; image != NULL && r < child->table->reference_count; r++)
+			if (image_parent(child->table, image, r, &to) && to == parent)
+				image_lose(child->table, &image, r);
+		set_shown(m, child, image != NULL && image_is_gone(child->table, image) ? NULL : image);
+		image_release(image);
+	}
+}
+
+static void record(struct merge *m, const struct merge_change *change, struct origin *o, bool is_shown)
 {
 	const struct merge_table *table = change->table;
-	uint64_t key = key_of(table, change->before != NULL ? change->before : change->after);
+	uint64_t key = merge_row_key(table, change->before != NULL ? change->before : change->after);
 	struct row *row = enter(m, change, o, key);
-	component_add(touched, row);
+	component_add(&m->open, row);
 	row->writes = mem_resize(row->writes, (row->write_count + 1) * sizeof *row->writes);
 	struct write *write = &row->writes[row->write_count++];
 	*write = (struct write){.origin = o};
@@ -284,41 +308,72 @@ static void record(struct merge *m, const struct merge_change *change, struct or
 		write->changed = changed_columns(change);
 		mention_image(m, row, write->after);
 	}
-	if (is_own) {
-		image_release(row->shown);
-		row->shown = image_keep(write->after);
-	}
+	if (is_shown)
+		set_shown(m, row, write->after);
 	if (change->after == NULL)
-		cascade(m, row, o, touched);
+		cascade_writes(m, row, o);
 	else
 		lose_parents(m, table, o, &write->after);
+	if (change->after == NULL && is_shown)
+		cascade_shown(m, key);
 	prune(m, row);
 }
 
-static struct merge_outcome take(struct merge *m, const struct merge_transaction *t, bool is_own)
+void merge_enter(struct merge *m, const struct merge_transaction *t, bool is_shown)
 {
 	struct origin *o = origin_new(t);
-	struct component touched = {.bit = MEMBER_TOUCHED};
 	o->references = 1;
 	for (size_t i = 0; i < t->count; i++)
-		record(m, &t->changes[i], o, is_own, &touched);
-	merge_show(m, &touched);
-	component_free(&touched);
+		record(m, &t->changes[i], o, is_shown);
 	origin_release(o);
+}
+
+void merge_applied(struct merge *m, const struct merge_transaction *t)
+{
+	merge_enter(m, t, true);
+}
+
+void merge_resolved(struct merge *m, const struct merge_transaction *t, size_t step_count,
+                    const struct merge_step *steps)
+{
+	merge_enter(m, t, false);
+	merge_shown(m, step_count, steps);
+}
+
+void merge_shown(struct merge *m, size_t step_count, const struct merge_step *steps)
+{
+	for (size_t i = 0; i < step_count; i++) {
+		const struct merge_step *step = &steps[i];
+		uint64_t key = merge_row_key(step->table, step->before != NULL ? step->before : step->after);
+		struct row *row = merge_find(m, key);
+		struct image *image = row != NULL && step->after != NULL ? image_new(step->table, step->after) : NULL;
+		if (row != NULL)
+			set_shown(m, row, image);
+		if (step->after == NULL && !step->no_cascade)
+			cascade_shown(m, key);
+		image_release(image);
+	}
+}
+
+struct merge_outcome merge_plan(struct merge *m)
+{
+	merge_show(m);
 	return (struct merge_outcome){.step_count = m->steps.count,
 	                              .steps = m->steps.steps,
 	                              .record_count = m->records.count,
 	                              .records = m->records.records};
 }
 
-struct merge_outcome merge_own(struct merge *m, const struct merge_transaction *t)
+bool merge_has_row(const struct merge *m, uint64_t row_key)
 {
-	return take(m, t, true);
+	return merge_find(m, row_key) != NULL;
 }
 
-struct merge_outcome merge_remote(struct merge *m, const struct merge_transaction *t)
+bool merge_has_tie(const struct merge *m, uint64_t tie)
 {
-	return take(m, t, false);
+	struct value *value;
+	HASH_FIND(by_what, m->values, &tie, sizeof tie, value);
+	return value != NULL;
 }
 
 bool merge_decision(struct merge *m, struct merge_step *ret_delete, struct merge_record *ret_record)
@@ -339,10 +394,10 @@ bool merge_decision(struct merge *m, struct merge_step *ret_delete, struct merge
 /* ---- Settling ---- */
 
 /* The parent that a mention is of: its key, or the key but for the lowest bit. */
-static struct row *find_mentioned(const struct merge *m, uint64_t what)
+struct row *merge_find_mentioned(const struct merge *m, uint64_t what)
 {
-	struct row *row = find(m, what);
-	return row != NULL ? row : find(m, what ^ 1);
+	struct row *row = merge_find(m, what);
+	return row != NULL ? row : merge_find(m, what ^ 1);
 }
 
 static bool is_everywhere(const struct row *row, const struct vector *everywhere)
@@ -361,7 +416,8 @@ static bool is_settled(const struct component *group, const struct vector *every
 {
 	for (size_t i = 0; i < group->count; i++) {
 		const struct row *row = group->rows[i];
-		if (row->lost || !image_equal(row->table, row->shown, row->due) || !is_everywhere(row, everywhere))
+		if (row->lost || (row->member & MEMBER_OPEN) != 0 || !image_equal(row->table, row->shown, row->due) ||
+		    !is_everywhere(row, everywhere))
 			return false;
 	}
 	return true;
@@ -373,7 +429,7 @@ static bool waits_for_parent(const struct merge *m, const struct row *row, const
 	bool waits = false;
 	for (size_t i = 0; !waits && i < row->mention_count; i++) {
 		struct component family = {.bit = MEMBER_FAMILY};
-		struct row *parent = MENTION_IS_PARENT(row->mentions[i]) ? find_mentioned(m, row->mentions[i]) : NULL;
+		struct row *parent = MENTION_IS_PARENT(row->mentions[i]) ? merge_find_mentioned(m, row->mentions[i]) : NULL;
 		if (parent == NULL || parent == row || parent->base != NULL)
 			continue;
 		component_add(&family, parent);
@@ -420,6 +476,7 @@ struct merge *merge_new(uint32_t me)
 {
 	struct merge *m = mem_alloc(sizeof *m);
 	m->me = me;
+	m->open.bit = MEMBER_OPEN;
 	m->lost_mine.bit = MEMBER_LOST_MINE;
 	return m;
 }
@@ -430,6 +487,7 @@ void merge_free(struct merge *m)
 		return;
 	steps_free(&m->steps);
 	records_free(&m->records);
+	component_free(&m->open);
 	component_free(&m->lost_mine);
 	while (m->oldest != NULL)
 		free_row(m, m->oldest);

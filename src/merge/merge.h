@@ -1,14 +1,17 @@
-/* The merge engine: what a node shows, given the transactions that reached it, in whatever order.
+/* The merge engine: what a node's tables are to show, given the transactions that reached it, in whatever order.
  *
- * It takes each transaction of this node's log in that log's order, the node's own (merge_own) and those of its peers
- * (merge_remote), and gives back the steps that make this node's tables show what the rules say; docs/conflicts.md has the rules,
- * tests/model/reference.py is them as a program. It holds the window: rows that were written by transactions which some node may
- * not have, each with its base (the row before these writes), the writes, and what this node shows. A row that isn't in the
- * window is settled: what the origin of an incoming write saw of it is what is here, so nothing is ever asked of the server.
+ * It is told of each transaction of this node's log in that log's order: what was written (merge_applied, merge_resolved) and what
+ * this node's tables made of it (merge_shown). So its state is a function of the log, and it is rebuilt by giving it the log again;
+ * what it was told is shown is never assumed. merge_plan tells what is to be written to the tables so that they show what the rules
+ * say; merge_what_if does so for a peer's transaction that isn't in this node's log yet. docs/conflicts.md has the rules,
+ * tests/model/reference.py is them as a program.
  *
- * It is rebuilt by giving it the node's log again from where everything is settled. Pure state: no I/O, no clock, no chance; one
- * thread. Tables are borrowed and outlive the engine; values are copied in. What merge_ functions return is borrowed until the
- * next call.
+ * It holds rows that were written by transactions which some node may not have, each with its base (the row before these
+ * writes), the writes, and what this node shows. A row that it doesn't hold is settled, or at least nobody wrote it without knowing
+ * of who wrote it before: what the origin of an incoming write saw of it is what is here, so nothing is ever asked of the server.
+ *
+ * Pure state: no I/O, no clock, no chance; one thread. Tables are borrowed and outlive the engine; values are copied in. What
+ * merge_ functions return is borrowed until the next call.
  */
 #ifndef SYNCLINE_MERGE_MERGE_H
 #define SYNCLINE_MERGE_MERGE_H
@@ -63,7 +66,7 @@ struct merge_change {
 
 struct merge_transaction {
 	struct gtid gtid;
-	uint64_t clock;               /* of its stamp */
+	uint32_t time;                /* of its stamp, see stamp.h */
 	const struct vector *context; /* the origin's vector as it committed */
 	size_t count;
 	const struct merge_change *changes;
@@ -74,8 +77,7 @@ struct merge_step {
 	enum merge_op op;
 	const struct merge_table *table;
 	const struct merge_value *before, *after; /* full rows; NULL as in a change */
-	bool
-	    no_cascade; /* half of a move that passes through "not there": without foreign key checks, or children would go */
+	bool no_cascade; /* half of a move that passes by "not there": without foreign key checks, or children would go */
 };
 
 /* What happened, by the names that PostgreSQL 18 gave these things. "Local" is the losing write, this node's own. */
@@ -94,7 +96,7 @@ struct merge_record {
 	enum merge_kind kind;
 	const struct merge_table *table;
 	struct gtid loser, winner;
-	uint64_t loser_clock, winner_clock;
+	uint32_t loser_time, winner_time;  /* of their stamps */
 	const struct merge_value *base;    /* the row before both, NULL if it was inserted */
 	const struct merge_value *local;   /* the row as this node wrote it */
 	const struct merge_value *applied; /* the row as it is now, NULL: none */
@@ -115,17 +117,39 @@ const char *merge_kind_name(enum merge_kind kind); /* "insert_exists" */
 struct merge *merge_new(uint32_t me); /* this node's domain */
 void merge_free(struct merge *merge); /* accepts NULL */
 
-/* A transaction that this node committed; its changes are shown already. The steps are what it makes possible besides: rows that
- * were held back. */
-struct merge_outcome merge_own(struct merge *merge, const struct merge_transaction *transaction);
-/* A transaction of a peer that this node has not applied; all of its context is here. */
-struct merge_outcome merge_remote(struct merge *merge, const struct merge_transaction *transaction);
+/* A transaction whose changes are shown as they are: this node's own, or a peer's that met nothing that it didn't know of. */
+void merge_applied(struct merge *merge, const struct merge_transaction *transaction);
+/* A peer's transaction of which this node's tables took these steps instead. All of its context is here. */
+void merge_resolved(struct merge *merge, const struct merge_transaction *transaction, size_t step_count,
+                    const struct merge_step *steps);
+/* Steps that were taken by themselves: rows that had been held back. */
+void merge_shown(struct merge *merge, size_t step_count, const struct merge_step *steps);
+
+/* The steps that are due and possible now, and what is to be recorded and wasn't told before. The steps are told again until
+ * they are shown. */
+struct merge_outcome merge_plan(struct merge *merge);
+/* An engine with the rows that this transaction is tied to, as if it had just been resolved without any step: its plan is what to
+ * write instead of it. To be freed. */
+struct merge *merge_what_if(struct merge *merge, const struct merge_transaction *transaction);
+
+/* Does it hold this row (merge_row_key), or a row that has had this unique value or this parent? */
+bool merge_has_row(const struct merge *merge, uint64_t row_key);
+bool merge_has_tie(const struct merge *merge, uint64_t tie);
+
+/* Hashes that tell rows, and what ties rows to each other: a value in a unique index; a parent (of the child). False if a part of
+ * it is NULL. `values` are a whole row. */
+uint64_t merge_row_key(const struct merge_table *table, const struct merge_value *values);
+bool merge_unique_tie(const struct merge_table *table, const struct merge_value *values, uint32_t index, uint64_t *ret);
+bool merge_parent_key(const struct merge_table *table, const struct merge_value *values, uint32_t reference,
+                      uint64_t *ret_row_key);
+uint64_t merge_parent_tie(uint64_t parent_row_key);
 
 /* A row that this node must delete, by a transaction of its own (which is then given to merge_own): its claim to a unique value was
- * this node's and lost. False if there is none. To be asked after each transaction until there is none. */
+ * this node's and lost. False if there is none. As of the last merge_plan. */
 bool merge_decision(struct merge *merge, struct merge_step *ret_delete, struct merge_record *ret_record);
 
-/* Everything up to this vector is known to be everywhere: rows that were last written by it leave the window. */
+/* Everything up to this vector is known to be everywhere: rows that were last written by it are let go, but for those that the last
+ * merge_plan didn't see or that are to change. */
 void merge_settle(struct merge *merge, const struct vector *everywhere);
 
 struct merge_counts {

@@ -127,25 +127,41 @@ static bool hash_columns(const struct merge_columns *columns, const struct merge
 	return true;
 }
 
-uint64_t key_of(const struct merge_table *table, const struct merge_value *values)
+uint64_t merge_row_key(const struct merge_table *table, const struct merge_value *values)
 {
 	uint64_t key = table->id;
 	hash_columns(&table->key, values, table->id, &key); /* a primary key has no NULL */
 	return key;
 }
 
-bool image_unique(const struct merge_table *table, const struct image *image, uint32_t index, uint64_t *ret_what)
+bool merge_unique_tie(const struct merge_table *table, const struct merge_value *values, uint32_t index, uint64_t *ret)
 {
 	uint64_t hash;
-	if (!hash_columns(&table->uniques[index], image->values, table->id + index + 1, &hash))
+	if (!hash_columns(&table->uniques[index], values, table->id + index + 1, &hash))
 		return false;
-	*ret_what = MENTION_OF_UNIQUE(hash);
+	*ret = MENTION_OF_UNIQUE(hash);
 	return true;
+}
+
+bool merge_parent_key(const struct merge_table *table, const struct merge_value *values, uint32_t reference,
+                      uint64_t *ret_row_key)
+{
+	const struct merge_reference *r = &table->references[reference];
+	return hash_columns(&r->columns, values, r->parent, ret_row_key);
+}
+
+uint64_t merge_parent_tie(uint64_t parent_row_key)
+{
+	return MENTION_OF_PARENT(parent_row_key);
+}
+
+bool image_unique(const struct merge_table *table, const struct image *image, uint32_t index, uint64_t *ret_what)
+{
+	return merge_unique_tie(table, image->values, index, ret_what);
 }
 
 bool image_parent(const struct merge_table *table, const struct image *image, uint32_t reference, uint64_t *ret_key)
 {
-	const struct merge_reference *r = &table->references[reference];
 	return (image->gone == NULL || !image->gone[reference]) &&
-	       hash_columns(&r->columns, image->values, r->parent, ret_key);
+	       merge_parent_key(table, image->values, reference, ret_key);
 }

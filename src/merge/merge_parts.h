@@ -3,6 +3,7 @@
  *   merge.c         the window: rows, their bases and writes; what comes in, what is settled
  *   merge_image.c   row images, and the values in them that tie rows together
  *   merge_record.c  which of this node's writes lost what
+ *   merge_copy.c    a part of it, to try things on
  *   merge_show.c    what is to be shown: registers, unique values, references; the steps that lead there
  */
 #ifndef SYNCLINE_MERGE_MERGE_PARTS_H
@@ -36,7 +37,6 @@ bool value_equal(const struct merge_value *a, const struct merge_value *b);
 void image_lose(const struct merge_table *table, struct image **image, uint32_t reference);
 bool image_is_gone(const struct merge_table *table, const struct image *image);
 
-uint64_t key_of(const struct merge_table *table, const struct merge_value *values);
 /* The value in a unique index, false if a part of it is NULL. */
 bool image_unique(const struct merge_table *table, const struct image *image, uint32_t index, uint64_t *ret_what);
 /* The key of the parent row, false if a part of it is NULL or the row is gone with it. */
@@ -83,11 +83,13 @@ struct row {
 	struct write *writes;
 	size_t write_count, prune_at;
 	struct image *shown;             /* here */
+	struct image *planned;           /* merge_show: what it plans to show, */
+	bool in_plan;                    /* if it looks at this row */
 	struct image *due;               /* what the writes make of it, as last computed; NULL: none */
 	struct stamp *stamps;            /* of due, by column */
 	struct origin **parent_deleters; /* who deleted a parent of some version */
 	size_t parent_deleter_count;
-	struct stamp gone_by; /* due is NULL since the parent is gone that this write gave it; clock 0: another reason */
+	struct stamp gone_by; /* due is NULL since the parent is gone that this write gave it; none: another reason */
 	bool lost;            /* a unique value of due is another row's */
 	bool lost_mine;       /* … by a claim of this node's */
 	bool hidden;          /* due and not shown: its children wait */
@@ -108,7 +110,14 @@ struct value {
 
 struct merge;
 
-enum { MEMBER_TOUCHED = 1, MEMBER_ALL = 2, MEMBER_NEXT = 4, MEMBER_LOST_MINE = 8, MEMBER_FAMILY = 16 };
+enum {
+	MEMBER_TOUCHED = 1,
+	MEMBER_ALL = 2,
+	MEMBER_NEXT = 4,
+	MEMBER_LOST_MINE = 8,
+	MEMBER_FAMILY = 16,
+	MEMBER_OPEN = 32,
+};
 
 /* A set of rows; of two with one bit, a row is in one at most. */
 struct component {
@@ -119,6 +128,7 @@ struct component {
 
 void component_add(struct component *component, struct row *row); /* once, but for bit 0 */
 void component_clear(struct component *component);
+void component_remove(struct component *component, struct row *row);
 /* Adds the rows that have had a unique value in common with one that is in it, and those that had with these, … */
 void component_grow(const struct merge *merge, struct component *component);
 void component_free(struct component *component);
@@ -145,12 +155,25 @@ struct merge {
 	struct value *values; /* by what */
 	struct row *oldest;
 	size_t row_count, write_count;
+	struct component open; /* touched since the last plan, or not shown as that had it */
 	struct component lost_mine;
 	struct steps steps; /* its images are the records', too */
 	struct records records;
 };
 
 struct row *merge_find(const struct merge *merge, uint64_t key);
+/* The parent that a mention is of. */
+struct row *merge_find_mentioned(const struct merge *merge, uint64_t what);
+/* Puts the row among the others. */
+void merge_insert(struct merge *merge, struct row *row);
+/* What leads to the row: every unique value that it has had, every parent. */
+void merge_mention(struct merge *merge, struct row *row, uint64_t what);
+void merge_enter(struct merge *merge, const struct merge_transaction *transaction, bool is_shown);
+
+/* ---- merge_copy.c ---- */
+
+/* Adds the rows that the transaction's are tied to, directly or by others. */
+void component_tie(const struct merge *merge, const struct merge_transaction *transaction, struct component *component);
 
 /* ---- merge_record.c ---- */
 
@@ -167,7 +190,7 @@ struct merge_record record_of_claim(struct merge *merge, const struct row *row);
 
 /* The same on every node: by the primary key's bytes. */
 int row_order(const struct row *a, const struct row *b);
-/* Shows what these rows, and those tied to them, are due; puts the steps into merge->steps. */
-void merge_show(struct merge *merge, struct component *touched);
+/* Plans to show what the open rows, and those tied to them, are due; puts the steps and records into merge. */
+void merge_show(struct merge *merge);
 
 #endif

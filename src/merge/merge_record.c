@@ -78,14 +78,14 @@ static struct merge_record *add_record(struct merge *m, const struct row *row, c
 	r->records[r->count] = (struct merge_record){.kind = kind,
 	                                             .table = row->table,
 	                                             .loser = w->origin->gtid,
-	                                             .loser_clock = w->origin->stamp.clock,
+	                                             .loser_time = w->origin->stamp.time,
 	                                             .base = steps_borrow(&m->steps, row->base),
 	                                             .local = steps_borrow(&m->steps, w->original ? w->original : w->after),
 	                                             .applied = steps_borrow(&m->steps, row->due),
 	                                             .lost = lost};
 	if (winner != NULL) {
 		r->records[r->count].winner = winner->gtid;
-		r->records[r->count].winner_clock = winner->stamp.clock;
+		r->records[r->count].winner_time = winner->stamp.time;
 	}
 	return &r->records[r->count++];
 }
@@ -93,7 +93,7 @@ static struct merge_record *add_record(struct merge *m, const struct row *row, c
 /* Who deleted its parent, or gave the row one that was deleted. */
 static const struct origin *parent_taker(const struct row *row, const struct write *w)
 {
-	const struct write *giver = row->gone_by.clock != 0 ? write_of(row, row->gone_by) : NULL;
+	const struct write *giver = !stamp_is_none(row->gone_by) ? write_of(row, row->gone_by) : NULL;
 	if (giver != NULL && !origin_knew(w->origin, giver->origin) && !origin_knew(giver->origin, w->origin))
 		return giver->origin;
 	for (size_t i = row->parent_deleter_count; i-- > 0;) {

@@ -25,6 +25,14 @@ void component_clear(struct component *c)
 	c->count = 0;
 }
 
+void component_remove(struct component *c, struct row *row)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (c->rows[i] == row)
+			c->rows[i] = c->rows[--c->count];
+	row->member &= (uint8_t)~c->bit;
+}
+
 void component_free(struct component *c)
 {
 	component_clear(c);
@@ -177,7 +185,7 @@ static void find_losers(struct merge *m, const struct component *c)
 	for (size_t i = 1; i < count; i++)
 		if (claims[i].what == claims[i - 1].what) {
 			claims[i].row->lost = true;
-			claims[i].row->lost_mine |= claims[i].stamp.clock != 0 && claims[i].stamp.origin == m->me;
+			claims[i].row->lost_mine |= !stamp_is_none(claims[i].stamp) && claims[i].stamp.origin == m->me;
 		}
 	free(claims);
 }
@@ -229,23 +237,29 @@ static bool is_taken(const struct taken *t, const struct row *row)
 	return false;
 }
 
+/* Here once the plan is carried out, as far as it is made. */
+static struct image *seen(const struct row *row)
+{
+	return row->in_plan ? row->planned : row->shown;
+}
+
 /* It refers to a row that is due and not shown. */
 static bool lacks_parent(const struct merge *m, const struct row *row)
 {
 	uint64_t key;
 	for (uint32_t r = 0; r < row->table->reference_count; r++) {
 		const struct row *parent = image_parent(row->table, row->due, r, &key) ? merge_find(m, key) : NULL;
-		if (parent != NULL && parent != row && parent->due != NULL && parent->shown == NULL && !parent->in_step)
+		if (parent != NULL && parent != row && parent->due != NULL && seen(parent) == NULL && !parent->in_step)
 			return true;
 	}
 	return false;
 }
 
-static void set_shown(struct row *row, struct image *image)
+static void plan_row(struct row *row, struct image *image)
 {
 	image_keep(image);
-	image_release(row->shown);
-	row->shown = image;
+	image_release(row->planned);
+	row->planned = image;
 }
 
 static void choose_steps(const struct merge *m, const struct component *c, struct taken *t)
@@ -253,15 +267,15 @@ static void choose_steps(const struct merge *m, const struct component *c, struc
 	for (size_t i = 0; i < c->count; i++) {
 		struct row *row = c->rows[i];
 		if (row->due == NULL)
-			set_shown(row, NULL);
-		row->in_step = row->due != NULL && !row->lost && !image_equal(row->table, row->shown, row->due);
+			plan_row(row, NULL);
+		row->in_step = row->due != NULL && !row->lost && !image_equal(row->table, row->planned, row->due);
 	}
 	for (bool blocked = true; blocked;) {
 		blocked = false;
 		t->count = 0;
 		for (size_t i = 0; i < c->count; i++)
 			if (!c->rows[i]->in_step)
-				take_uniques(t, c->rows[i], c->rows[i]->shown);
+				take_uniques(t, c->rows[i], c->rows[i]->planned);
 		qsort(t->whats, t->count, sizeof *t->whats, by_what_order);
 		for (size_t i = 0; i < c->count; i++) {
 			struct row *row = c->rows[i];
@@ -284,20 +298,20 @@ static void show_component(struct merge *m, struct component *c)
 	for (size_t i = 0; i < c->count; i++)
 		if (c->rows[i]->in_step) {
 			c->rows[i]->in_step = false;
-			set_shown(c->rows[i], c->rows[i]->due);
+			plan_row(c->rows[i], c->rows[i]->due);
 		}
 	/* A loser is shown while nothing stands in its way. */
 	qsort(c->rows, c->count, sizeof *c->rows, by_order);
 	for (size_t i = 0; i < c->count; i++) {
 		struct row *row = c->rows[i];
-		if (!row->lost || row->shown != NULL)
+		if (!row->lost || row->planned != NULL)
 			continue;
 		taken.count = 0;
 		for (size_t j = 0; j < c->count; j++)
-			take_uniques(&taken, c->rows[j], c->rows[j]->shown);
+			take_uniques(&taken, c->rows[j], c->rows[j]->planned);
 		qsort(taken.whats, taken.count, sizeof *taken.whats, by_what_order);
 		if (!is_taken(&taken, row) && !lacks_parent(m, row))
-			set_shown(row, row->due);
+			plan_row(row, row->due);
 	}
 	free(taken.whats);
 }
@@ -346,18 +360,31 @@ static void add_step(struct steps *s, const struct row *row, struct image *befor
 	                                           .no_cascade = no_cascade};
 }
 
-/* A row that changes from `was` to what it shows now. */
+/* A row that changes from `was` to what it is to show. */
 struct move {
 	struct row *row;
 	struct image *was;
 	bool no_cascade, done;
 };
 
+/* It gives up this parent and stays. */
+static bool leaves_parent(const struct move *move, uint64_t parent)
+{
+	const struct merge_table *t = move->row->table;
+	uint64_t key;
+	bool had = false, has = false;
+	for (uint32_t r = 0; move->was != NULL && move->row->planned != NULL && r < t->reference_count; r++) {
+		had |= image_parent(t, move->was, r, &key) && key == parent;
+		has |= image_parent(t, move->row->planned, r, &key) && key == parent;
+	}
+	return had && !has;
+}
+
 /* Deletes first, children ahead of parents; then parents ahead of children. */
 static int by_turn(const void *a, const void *b)
 {
 	const struct move *x = a, *y = b;
-	bool x_goes = x->row->shown == NULL, y_goes = y->row->shown == NULL;
+	bool x_goes = x->row->planned == NULL, y_goes = y->row->planned == NULL;
 	if (x_goes != y_goes)
 		return x_goes ? -1 : 1;
 	if (x->row->table->depth != y->row->table->depth)
@@ -365,60 +392,86 @@ static int by_turn(const void *a, const void *b)
 	return row_order(x->row, y->row);
 }
 
+/* A child of this row, which goes, has yet to take its leave. */
+static bool must_wait_to_go(const struct move *moves, size_t count, const struct move *move)
+{
+	for (size_t i = 0; i < count; i++)
+		if (&moves[i] != move && !moves[i].done && leaves_parent(&moves[i], move->row->key))
+			return true;
+	return false;
+}
+
 /* One of the others still shows a unique value that it is to show, or is the parent that it is to have. */
-static bool must_wait(const struct move *moves, size_t count, const struct move *move)
+static bool must_wait_to_show(const struct move *moves, size_t count, const struct move *move)
 {
 	uint64_t what, other;
 	const struct merge_table *t = move->row->table;
 	for (uint32_t u = 0; u < t->unique_count; u++)
-		for (size_t i = 0; image_unique(t, move->row->shown, u, &what) && i < count; i++)
+		for (size_t i = 0; image_unique(t, move->row->planned, u, &what) && i < count; i++)
 			if (&moves[i] != move && moves[i].row->table == t && moves[i].was != NULL &&
 			    image_unique(t, moves[i].was, u, &other) && other == what)
 				return true;
 	for (uint32_t r = 0; r < t->reference_count; r++)
-		for (size_t i = 0; image_parent(t, move->row->shown, r, &what) && i < count; i++)
+		for (size_t i = 0; image_parent(t, move->row->planned, r, &what) && i < count; i++)
 			if (&moves[i] != move && moves[i].row->key == what && moves[i].was == NULL && !moves[i].done)
 				return true;
 	return false;
 }
 
-static void step_aside(struct steps *s, struct move *moves)
+static bool must_wait(const struct move *moves, size_t count, const struct move *move)
 {
-	size_t i = 0;
-	while (moves[i].done || moves[i].was == NULL)
+	return move->row->planned == NULL ? must_wait_to_go(moves, count, move) : must_wait_to_show(moves, count, move);
+}
+
+/* Who goes waits for such alone as stay. Where all that stay are out of the way already, two new rows refer to each other: the first
+ * comes without its parent. */
+static void step_aside(struct steps *s, struct move *moves, size_t count)
+{
+	size_t i = 0, first = 0;
+	while (i < count && (moves[i].done || moves[i].was == NULL || moves[i].row->planned == NULL))
 		i++;
-	add_step(s, moves[i].row, moves[i].was, NULL, true);
-	moves[i].was = NULL;
-	moves[i].no_cascade = true;
+	while (moves[first].done)
+		first++;
+	struct move *move = i < count ? &moves[i] : &moves[first];
+	add_step(s, move->row, move->was, i < count ? NULL : move->row->planned, true);
+	move->was = NULL;
+	move->no_cascade = true;
+	move->done = i == count;
 }
 
 /* The server checks unique values change by change: a row moves once nothing is in its way, and where they all wait for each
  * other (a swap), one of them steps aside first. */
 static void order_moves(struct steps *s, struct move *moves, size_t count)
 {
-	for (size_t left = count; left > 0;) {
-		size_t before = left;
+	for (bool left = true; left;) {
+		bool moved = false;
+		left = false;
 		for (size_t i = 0; i < count; i++) {
 			struct move *move = &moves[i];
-			if (move->done || (move->row->shown != NULL && must_wait(moves, count, move)))
+			if (move->done)
 				continue;
-			add_step(s, move->row, move->was, move->row->shown, move->no_cascade);
+			if (must_wait(moves, count, move)) {
+				left = true;
+				continue;
+			}
+			add_step(s, move->row, move->was, move->row->planned, move->no_cascade);
 			move->was = NULL; /* out of the others' way */
-			move->done = true;
-			left--;
+			move->done = moved = true;
 		}
-		if (left == before)
-			step_aside(s, moves);
+		if (left && !moved)
+			step_aside(s, moves, count);
 	}
 }
 
-static void gather_steps(struct merge *m, const struct component *all, struct image **was)
+static void gather_steps(struct merge *m, const struct component *all)
 {
 	struct move *moves = mem_alloc((all->count + 1) * sizeof *moves);
 	size_t count = 0;
-	for (size_t i = 0; i < all->count; i++)
-		if (!image_equal(all->rows[i]->table, was[i], all->rows[i]->shown))
-			moves[count++] = (struct move){.row = all->rows[i], .was = was[i]};
+	for (size_t i = 0; i < all->count; i++) {
+		struct row *row = all->rows[i];
+		if (!image_equal(row->table, row->shown, row->planned))
+			moves[count++] = (struct move){.row = row, .was = row->shown};
+	}
 	qsort(moves, count, sizeof *moves, by_turn);
 	order_moves(&m->steps, moves, count);
 	free(moves);
@@ -435,39 +488,63 @@ static void add_children(struct merge *m, const struct row *parent, struct compo
 		component_add(to, value->rows[i]);
 }
 
-void merge_show(struct merge *m, struct component *touched)
+static void begin_plan(struct row *row)
 {
-	struct component all = {.bit = MEMBER_ALL};
-	struct image **was = NULL;
+	if (!row->in_plan)
+		row->planned = image_keep(row->shown);
+	row->in_plan = true;
+}
+
+/* A plan may never be carried out: until it is seen to be, the row stays open. */
+static void end_plan(struct merge *m, struct row *row)
+{
+	if (image_equal(row->table, row->shown, row->planned))
+		component_remove(&m->open, row);
+	else
+		component_add(&m->open, row);
+	image_release(row->planned);
+	row->planned = NULL;
+	row->in_plan = false;
+}
+
+/* Plans for these rows and those tied to them by unique values; gives the children of those that come or go. */
+static void plan_component(struct merge *m, struct component *touched, struct component *all, struct component *next)
+{
+	component_grow(m, touched);
+	for (size_t i = 0; i < touched->count; i++) {
+		component_add(all, touched->rows[i]);
+		begin_plan(touched->rows[i]);
+	}
+	show_component(m, touched);
+	for (size_t i = 0; i < touched->count; i++) {
+		struct row *row = touched->rows[i];
+		bool hidden = row->due != NULL && row->planned == NULL;
+		if (hidden != row->hidden)
+			add_children(m, row, next);
+		row->hidden = hidden;
+	}
+}
+
+void merge_show(struct merge *m)
+{
+	struct component touched = {.bit = MEMBER_TOUCHED}, all = {.bit = MEMBER_ALL}, next = {.bit = MEMBER_NEXT};
 	steps_clear(&m->steps);
 	records_clear(&m->records);
-	while (touched->count > 0) {
-		component_grow(m, touched);
-		size_t known = all.count;
-		for (size_t i = 0; i < touched->count; i++)
-			component_add(&all, touched->rows[i]);
-		was = mem_resize(was, (all.count + 1) * sizeof *was);
-		for (size_t i = known; i < all.count; i++)
-			was[i] = image_keep(all.rows[i]->shown);
-		show_component(m, touched);
-		struct component next = {.bit = MEMBER_NEXT};
-		for (size_t i = 0; i < touched->count; i++) {
-			struct row *row = touched->rows[i];
-			bool hidden = row->due != NULL && row->shown == NULL;
-			if (hidden != row->hidden)
-				add_children(m, row, &next);
-			row->hidden = hidden;
-		}
-		component_clear(touched);
+	for (size_t i = 0; i < m->open.count; i++)
+		component_add(&touched, m->open.rows[i]);
+	while (touched.count > 0) {
+		plan_component(m, &touched, &all, &next);
+		component_clear(&touched);
 		for (size_t i = 0; i < next.count; i++)
-			component_add(touched, next.rows[i]);
-		component_free(&next);
+			component_add(&touched, next.rows[i]);
+		component_clear(&next);
 	}
-	gather_steps(m, &all, was);
+	gather_steps(m, &all);
 	for (size_t i = 0; i < all.count; i++)
 		record_losses(m, all.rows[i]);
 	for (size_t i = 0; i < all.count; i++)
-		image_release(was[i]);
-	free(was);
+		end_plan(m, all.rows[i]);
+	component_free(&touched);
+	component_free(&next);
 	component_free(&all);
 }

@@ -12,8 +12,8 @@ cut and mended; clocks jump. After healing, every node must show the same tables
 Rules
  log        a node's log is a causal order: its own transactions and, between them, those it applied, each with its origin's seq and
             context. A link reads a peer's log from a cursor and applies what this node's vector lacks, whoever the origin is.
- hlc        a stamp is (L, origin); L is a hybrid logical clock that every reader of a log derives alike:
-            L(own) = max(commit time << 20, L of all before it in that log + 1).
+ clock      a stamp is (time, depth, origin): the latest commit time among the transaction and all it knew, which is the latest in its
+            origin's log up to it, and the sum of the seqs of all it knew. Every reader of a log derives it alike.
  register   a row is, column by column, the highest-stamped surviving write that changed the column. A write survives if every
             delete of its key is in its context.
  decide     of two rows with one unique value, the claim (the write that gave the row the value) with the lower stamp stays. The origin
@@ -31,12 +31,11 @@ import random
 import sys
 
 Txn = collections.namedtuple("Txn", "origin seq time ctx stamp changes")  # changes: [(op, table, pk, {column: value})]
-SETTLED = (0, -1)  # lower than any stamp
+SETTLED = (-1, 0, 0)  # lower than any stamp
 COLUMNS = {"p": ("u", "w", "v"), "c": ("fk", "v"), "r": ("fk", "v")}
 UNIQUE = ("u", "w")
-RULES = ("hlc", "settle", "group", "decide", "reference", "register")
+RULES = ("clock", "settle", "group", "decide", "reference", "register")
 GONE = "gone with its parent"
-TIME_BITS = 20
 without = set()
 
 
@@ -54,9 +53,9 @@ class Node:
         self.me, self.count, self.rng, self.script = me, count, rng, script
         self.claimed = claimed  # for the checks: when each value was given to each row
         self.vector = [0] * count
-        self.log, self.clock, self.L = [], 100, 0
+        self.log, self.clock, self.latest = [], 100, 0  # latest: of the times in its log
         self.cursor = [0] * count  # per peer: how far its log is read
-        self.peer_L = [0] * count  # per peer: L at the cursor
+        self.peer_latest = [0] * count  # per peer: the same, up to the cursor
         self.known = [[0] * count for _ in range(count)]  # per node: what it is known to have
         self.window, self.base = collections.defaultdict(list), {}
         self.shown = {"p": {}, "c": {}, "r": {}}
@@ -125,7 +124,7 @@ class Node:
 
     def decide(self):
         while True:
-            mine = [pk for stamp, pk in self.refresh() if stamp != SETTLED and stamp[1] == self.me]
+            mine = [pk for stamp, pk in self.refresh() if stamp != SETTLED and stamp[2] == self.me]
             if not mine or "decide" in without:
                 return
             self.check_decision(min(mine))
@@ -203,10 +202,10 @@ class Node:
         self.clock += self.rng.choice((0, 0, 1, 1, 2))
         if self.rng.random() < .02:
             self.clock = self.rng.randrange(100000)
-        self.L = tick(self.L, self.clock)
+        self.latest = max(self.latest, self.clock)
         ctx = tuple(self.vector)
         self.vector[self.me] += 1
-        stamp = (self.clock << TIME_BITS if "hlc" in without else self.L, self.me)
+        stamp = (self.clock if "clock" in without else self.latest, sum(ctx) + 1, self.me)
         for _, table, pk, cols in changes:
             for col in UNIQUE if table == "p" else ():
                 if col in cols:
@@ -265,11 +264,8 @@ class Node:
         while self.cursor[p] < upto:
             txn = peer.log[self.cursor[p]]
             self.cursor[p] += 1
-            if txn.origin == p:
-                self.peer_L[p] = tick(self.peer_L[p], txn.time)
-                assert "hlc" in without or txn.stamp == (self.peer_L[p], p), "a reader derives another stamp"
-            else:
-                self.peer_L[p] = max(self.peer_L[p], txn.stamp[0])
+            self.peer_latest[p] = max(self.peer_latest[p], txn.time if txn.origin == p else txn.stamp[0])
+            assert txn.origin != p or "clock" in without or txn.stamp[0] == self.peer_latest[p], "another stamp"
             self.known[p][txn.origin] = max(self.known[p][txn.origin], txn.seq)
             for o in range(self.count):
                 had = txn.seq if o == txn.origin else txn.ctx[o]
@@ -280,7 +276,7 @@ class Node:
                 causal = all(a >= b for a, b in zip(self.vector, txn.ctx))
                 assert txn.seq == self.vector[txn.origin] + 1 and causal, "not causal"
                 self.vector[txn.origin] = txn.seq
-                self.L = max(self.L, txn.stamp[0])
+                self.latest = max(self.latest, txn.stamp[0])
                 self.record(txn)
                 self.decide()
         self.settle()
@@ -319,10 +315,6 @@ class Script:
             for pk, row in rows:
                 words += [pk] + ["-" if row[c] is None else row[c] for c in COLUMNS[table]]
         print(*words)
-
-
-def tick(L, time):
-    return max(time << TIME_BITS, L + 1)
 
 
 def run(seed, script):

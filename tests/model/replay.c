@@ -73,7 +73,8 @@ struct node {
 	struct server_row rows[TABLES][ROWS_MAX];
 	struct transaction **log;
 	size_t log_count;
-	uint64_t vector[NODES_MAX], clock, peer_clock[NODES_MAX], known[NODES_MAX][NODES_MAX];
+	uint64_t vector[NODES_MAX], known[NODES_MAX][NODES_MAX];
+	uint32_t clock, peer_clock[NODES_MAX]; /* the latest time in its log, in its peers' as far as read */
 	size_t cursor[NODES_MAX];
 };
 
@@ -188,27 +189,6 @@ static void apply_steps(struct node *n, const struct merge_outcome *o)
 				check_row(n, t, &n->rows[t][i], true);
 }
 
-static struct merge_outcome give(struct node *n, const struct transaction *t, bool is_own)
-{
-	static uint8_t bytes[CHANGES_MAX * 2][COLUMNS_MAX][4];
-	static struct merge_value values[CHANGES_MAX * 2][COLUMNS_MAX];
-	struct merge_change changes[CHANGES_MAX];
-	struct merge_transaction head = t->head;
-	for (size_t i = 0; i < t->count; i++) {
-		const struct change *c = &t->changes[i];
-		to_values(&c->before, c->table, bytes[2 * i], values[2 * i]);
-		to_values(&c->after, c->table, bytes[2 * i + 1], values[2 * i + 1]);
-		changes[i] = (struct merge_change){.op = c->op,
-		                                   .table = &tables[c->table],
-		                                   .before = c->before.there ? values[2 * i] : NULL,
-		                                   .after = c->after.there ? values[2 * i + 1] : NULL};
-	}
-	head.context = &t->context;
-	head.count = t->count;
-	head.changes = changes;
-	return is_own ? merge_own(n->merge, &head) : merge_remote(n->merge, &head);
-}
-
 /* ---- Records ---- */
 
 /* What was recorded: the losing write's row, and which of its columns it lost. */
@@ -278,6 +258,61 @@ static void note_records(const struct node *n, const struct merge_record *record
 			losses = mem_resize(losses, (loss_count + 1) * sizeof *losses);
 			losses[loss_count++] = (struct loss){r->loser, table, pk, c, local.values[c], lost};
 		}
+	}
+}
+
+/* ---- The engine ---- */
+
+/* What is due is shown; then there is nothing more to do, and nothing is told twice. */
+static void show(struct node *n)
+{
+	struct merge_outcome o = merge_plan(n->merge);
+	apply_steps(n, &o);
+	note_records(n, o.records, o.record_count, false);
+	merge_shown(n->merge, o.step_count, o.steps);
+	o = merge_plan(n->merge);
+	if (o.step_count + o.record_count > 0)
+		fail("node %d: %zu steps and %zu records more than there were", (int)(n - nodes), o.step_count, o.record_count);
+}
+
+/* What to write instead of it is asked of a copy; the engine itself is told what was written. */
+static void resolve(struct node *n, const struct merge_transaction *t)
+{
+	struct merge *copy = merge_what_if(n->merge, t);
+	struct merge_outcome o = merge_plan(copy);
+	apply_steps(n, &o);
+	note_records(n, o.records, o.record_count, false);
+	merge_resolved(n->merge, t, o.step_count, o.steps);
+	struct merge_outcome after = merge_plan(n->merge);
+	if (after.step_count > 0 || after.record_count != o.record_count)
+		fail("node %d: %zu steps are left, %zu records and not %zu", (int)(n - nodes), after.step_count,
+		     after.record_count, o.record_count);
+	merge_free(copy);
+}
+
+static void give(struct node *n, const struct transaction *t, bool is_own)
+{
+	static uint8_t bytes[CHANGES_MAX * 2][COLUMNS_MAX][4];
+	static struct merge_value values[CHANGES_MAX * 2][COLUMNS_MAX];
+	struct merge_change changes[CHANGES_MAX];
+	struct merge_transaction head = t->head;
+	for (size_t i = 0; i < t->count; i++) {
+		const struct change *c = &t->changes[i];
+		to_values(&c->before, c->table, bytes[2 * i], values[2 * i]);
+		to_values(&c->after, c->table, bytes[2 * i + 1], values[2 * i + 1]);
+		changes[i] = (struct merge_change){.op = c->op,
+		                                   .table = &tables[c->table],
+		                                   .before = c->before.there ? values[2 * i] : NULL,
+		                                   .after = c->after.there ? values[2 * i + 1] : NULL};
+	}
+	head.context = &t->context;
+	head.count = t->count;
+	head.changes = changes;
+	if (is_own) {
+		merge_applied(n->merge, &head);
+		show(n);
+	} else {
+		resolve(n, &head);
 	}
 }
 
@@ -413,6 +448,11 @@ static struct transaction *transaction_new(uint32_t time)
 	return t;
 }
 
+static uint32_t later(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
 /* Its changes are made already. */
 static void commit(int me, struct transaction *t)
 {
@@ -420,14 +460,12 @@ static void commit(int me, struct transaction *t)
 	for (size_t i = 0; i < t->count; i++)
 		if (t->changes[i].op != MERGE_DELETE)
 			check_row(n, t->changes[i].table, &t->changes[i].after, true);
-	n->clock = stamp_tick(n->clock, t->time);
+	n->clock = later(n->clock, t->time);
 	t->origin = me;
 	t->head.gtid = (struct gtid){.domain = (uint32_t)me + 1, .server = (uint32_t)me + 1, .seq = ++n->vector[me]};
-	t->head.clock = n->clock;
+	t->head.time = n->clock;
 	log_add(n, t);
-	struct merge_outcome outcome = give(n, t, true);
-	apply_steps(n, &outcome);
-	note_records(n, outcome.records, outcome.record_count, false);
+	give(n, t, true);
 }
 
 /* Deletes what has lost a unique value of this node's. Returns whether there was anything. */
@@ -486,11 +524,8 @@ static void read_one(int me, int peer)
 	struct transaction *t = p->log[n->cursor[peer]++];
 	uint64_t seq = t->head.gtid.seq;
 	int o = t->origin;
-	if (o == peer)
-		n->peer_clock[peer] = stamp_tick(n->peer_clock[peer], t->time);
-	else if (t->head.clock > n->peer_clock[peer])
-		n->peer_clock[peer] = t->head.clock;
-	if (o == peer && n->peer_clock[peer] != t->head.clock)
+	n->peer_clock[peer] = later(n->peer_clock[peer], o == peer ? t->time : t->head.time);
+	if (o == peer && n->peer_clock[peer] != t->head.time)
 		fail("a reader derives another stamp");
 	if (seq > n->known[peer][o])
 		n->known[peer][o] = seq;
@@ -502,12 +537,9 @@ static void read_one(int me, int peer)
 	if (seq <= n->vector[o])
 		return;
 	n->vector[o] = seq;
-	if (t->head.clock > n->clock)
-		n->clock = t->head.clock;
+	n->clock = later(n->clock, t->head.time);
 	log_add(n, t);
-	struct merge_outcome outcome = give(n, t, false);
-	apply_steps(n, &outcome);
-	note_records(n, outcome.records, outcome.record_count, false);
+	give(n, t, false);
 }
 
 static void settle(int me)

@@ -19,7 +19,7 @@ def check_reference():
     whole = reference(60)
     print(f"reference: {whole.stdout.strip()}")
     failed = whole.returncode != 0
-    for rule in ("hlc", "settle", "group", "decide", "reference", "register"):
+    for rule in ("clock", "settle", "group", "decide", "reference", "register"):
         noticed = reference("--without", rule, 20).returncode == 1
         print(f"without {rule}: {'noticed' if noticed else 'NOT NOTICED'}")
         failed |= not noticed

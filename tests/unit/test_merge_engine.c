@@ -24,8 +24,10 @@ static void fill(struct merge_value *values, const char *const *texts)
 		values[i] = (struct merge_value){.bytes = (const uint8_t *)texts[i], .size = (uint32_t)strlen(texts[i])};
 }
 
+static struct merge *copy; /* what the last outcome is borrowed from */
+
 /* before or after NULL: no row. context: the seqs of domains 1 and 2 that the origin has. */
-static struct merge_outcome write(struct merge *m, uint32_t me, uint32_t origin, uint64_t seq, uint64_t clock,
+static struct merge_outcome write(struct merge *m, uint32_t me, uint32_t origin, uint64_t seq, uint32_t time,
                                   const uint64_t context[2], const char *const *before, const char *const *after)
 {
 	static struct merge_value old[COLUMNS], new[COLUMNS];
@@ -44,11 +46,28 @@ static struct merge_outcome write(struct merge *m, uint32_t me, uint32_t origin,
 		if (context[d] > 0)
 			vector.gtids[vector.count++] = (struct gtid){.domain = d + 1, .server = d + 1, .seq = context[d]};
 	struct merge_transaction t = {.gtid = {.domain = origin, .server = origin, .seq = seq},
-	                              .clock = clock,
+	                              .time = time,
 	                              .context = &vector,
 	                              .count = 1,
 	                              .changes = &change};
-	return origin == me ? merge_own(m, &t) : merge_remote(m, &t);
+	if (origin == me) {
+		merge_applied(m, &t);
+		return merge_plan(m);
+	}
+	merge_free(copy);
+	copy = merge_what_if(m, &t);
+	struct merge_outcome outcome = merge_plan(copy);
+	merge_resolved(m, &t, outcome.step_count, outcome.steps);
+	assert_int_equal(merge_plan(m).step_count, 0);
+	return outcome;
+}
+
+static int forget(void **state)
+{
+	(void)state;
+	merge_free(copy);
+	copy = NULL;
+	return 0;
 }
 
 static void assert_row(const struct merge_value *values, const char *const *texts)
@@ -164,20 +183,63 @@ static void test_rebuilt_from_the_log_it_decides_alike(void **state)
 	}
 }
 
-static void test_stamps_never_go_back(void **state)
+static void test_stamps_are_a_total_order(void **state)
 {
 	(void)state;
-	uint64_t clock = 0;
-	const uint32_t times[] = {100, 100, 100, 5, 0, UINT32_MAX, 7, 100};
-	for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
-		uint64_t next = stamp_tick(clock, times[i]);
-		assert_true(next > clock);
-		assert_true(next >> STAMP_COUNTER_BITS >= times[i]);
-		clock = next;
+	const struct stamp ascending[] = {{0, 0, 0}, {0, 1, 1}, {5, 1, 1},         {5, 1, 2},
+	                                  {5, 2, 1}, {6, 1, 1}, {UINT32_MAX, 1, 1}};
+	size_t count = sizeof ascending / sizeof *ascending;
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < count; j++)
+			assert_int_equal(stamp_compare(ascending[i], ascending[j]), i < j ? -1 : i > j);
+	assert_true(stamp_is_none(ascending[0]));
+	assert_false(stamp_is_none(ascending[1])); /* a clock that stands at 1970 */
+}
+
+/* Node 2's clock is years behind: what it writes over a row that it has read is shown all the same. */
+static void test_who_follows_wins_whatever_its_clock_says(void **state)
+{
+	(void)state;
+	static const char *const one[] = {"1", "Elm St", "Oslo", "30"}, *const two[] = {"1", "Elm St", "Oslo", "31"};
+	struct merge *m = merge_new(1);
+	write(m, 1, 1, 5, 1000, (uint64_t[]){4, 0}, base, one);
+	/* Its stamp's time is what it had read, as its log has it; the transaction knew more. */
+	struct merge_outcome outcome = write(m, 1, 2, 1, 1000, (uint64_t[]){5, 0}, one, two);
+	assert_int_equal(outcome.step_count, 1);
+	assert_row(outcome.steps[0].after, two);
+	assert_int_equal(outcome.record_count, 0);
+	merge_free(m);
+}
+
+/* A plan that isn't carried out (the server was away) is made again; what is recorded is told once. */
+static void test_a_plan_is_told_until_it_is_shown(void **state)
+{
+	(void)state;
+	static const char *const one[] = {"1", "Elm St", "Oslo", "30"}, *const two[] = {"1", "Main St", "Oslo", "31"};
+	struct merge *m = merge_new(1);
+	write(m, 1, 1, 1, 100, (uint64_t[]){0, 0}, base, one);
+	struct merge_value before[COLUMNS], after[COLUMNS];
+	fill(before, base);
+	fill(after, two);
+	struct vector nothing = {0};
+	struct merge_change change = {.op = MERGE_UPDATE, .table = &person, .before = before, .after = after};
+	struct merge_transaction t = {
+	    .gtid = {.domain = 2, .server = 2, .seq = 1}, .time = 99, .context = &nothing, .count = 1, .changes = &change};
+	merge_resolved(m, &t, 0, NULL);
+	for (int i = 0; i < 2; i++) {
+		struct merge_outcome outcome = merge_plan(m);
+		assert_int_equal(outcome.step_count, 1);
+		assert_row(outcome.steps[0].after, (const char *const[]){"1", "Elm St", "Oslo", "31"});
 	}
-	struct stamp a = {5, 1}, b = {5, 2}, c = {6, 1};
-	assert_true(stamp_compare(a, b) < 0 && stamp_compare(b, c) < 0 && stamp_compare(c, a) > 0);
-	assert_int_equal(stamp_compare(a, a), 0);
+	struct vector everywhere = {.count = 2, .gtids = {{1, 1, 1}, {2, 2, 1}}};
+	merge_settle(m, &everywhere);
+	assert_int_equal(merge_counts(m).rows, 1);
+	struct merge_outcome outcome = merge_plan(m);
+	merge_shown(m, outcome.step_count, outcome.steps);
+	assert_int_equal(merge_plan(m).step_count, 0);
+	merge_settle(m, &everywhere);
+	assert_int_equal(merge_counts(m).rows, 0);
+	merge_free(m);
 }
 
 int main(void)
@@ -188,7 +250,9 @@ int main(void)
 	    cmocka_unit_test(test_a_hot_row_keeps_few_writes),
 	    cmocka_unit_test(test_settling_leaves_what_somebody_lacks),
 	    cmocka_unit_test(test_rebuilt_from_the_log_it_decides_alike),
-	    cmocka_unit_test(test_stamps_never_go_back),
+	    cmocka_unit_test(test_stamps_are_a_total_order),
+	    cmocka_unit_test(test_who_follows_wins_whatever_its_clock_says),
+	    cmocka_unit_test(test_a_plan_is_told_until_it_is_shown),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, forget);
 }
