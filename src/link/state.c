@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "link/scratch.h"
-#include "merge/window.h"
 
 struct claim {
 	uint32_t domain;
@@ -237,10 +236,19 @@ uint64_t state_generation(struct state *s)
 	return generation;
 }
 
-enum err_code state_window_add(struct state *s, uint64_t key, const struct gtid *gtid, struct err *err)
+enum err_code state_window_begin(struct state *s, const struct window_transaction *transaction, struct err *err)
 {
 	lock(s);
-	enum err_code code = window_add(s->window, key, gtid, err);
+	enum err_code code = window_begin(s->window, transaction, err);
+	unlock(s);
+	return code;
+}
+
+enum err_code state_window_add(struct state *s, const uint64_t *keys, size_t key_count, const uint8_t *record,
+                               size_t record_size, struct err *err)
+{
+	lock(s);
+	enum err_code code = window_add(s->window, keys, key_count, record, record_size, err);
 	unlock(s);
 	return code;
 }

@@ -33,6 +33,7 @@ struct tail {
 
 	bool in_group, wanted; /* wanted: its writes enter the window */
 	struct gtid_event gtid;
+	uint64_t begun; /* the seq in this group that the window has begun, 0: none */
 	bool has_manifest;
 	struct manifest manifest;
 	struct manifest_reader reader;
@@ -43,6 +44,7 @@ static enum err_code on_gtid(struct tail *t, const struct event *event, struct e
 	enum err_code code = gtid_event_parse(event, &t->gtid, err);
 	t->in_group = true;
 	t->has_manifest = false;
+	t->begun = 0;
 	t->wanted = code == ERR_OK && !state_is_settled(t->state, &t->gtid.gtid);
 	return code;
 }
@@ -87,6 +89,19 @@ static enum err_code on_query(struct tail *t, const struct event *packed, struct
 	return ends_by_itself || is_end ? on_end(t, err) : ERR_OK;
 }
 
+/* Only that these keys were written is kept, so neither time nor context is told. */
+static enum err_code take_keys(struct tail *t, const struct gtid *gtid, const uint64_t *keys, size_t count,
+                               struct err *err)
+{
+	enum err_code code = ERR_OK;
+	if (count > 0 && gtid->seq != t->begun)
+		code = state_window_begin(t->state, &(struct window_transaction){.gtid = *gtid}, err);
+	if (count == 0 || code != ERR_OK)
+		return code;
+	t->begun = gtid->seq;
+	return state_window_add(t->state, keys, count, NULL, 0, err);
+}
+
 static enum err_code take_rows(struct tail *t, const struct table *table, const struct rows_event *rows,
                                struct err *err)
 {
@@ -101,8 +116,7 @@ static enum err_code take_rows(struct tail *t, const struct table *table, const 
 		if (of != NULL)
 			gtid.seq = of->seq;
 		unsigned count = rowkey_of_change(table->hash, &table->map, &change, keys);
-		for (unsigned i = 0; i < count && code == ERR_OK; i++)
-			code = state_window_add(t->state, keys[i], &gtid, err);
+		code = take_keys(t, &gtid, keys, count, err);
 		if (code != ERR_OK)
 			return code;
 	}

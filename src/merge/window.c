@@ -10,7 +10,8 @@ enum { CAPACITY_MIN = 1024, SEQ_BITS = 56 };
 
 struct place {
 	uint64_t key;
-	uint64_t tag; /* number of the domain in `domains` << SEQ_BITS | seq; 0: free, since no seq is 0 */
+	uint64_t tag;    /* number of the domain in `domains` << SEQ_BITS | seq; 0: free, since no seq is 0 */
+	uint64_t offset; /* of the newest record; 0: none */
 };
 
 struct domain {
@@ -27,6 +28,8 @@ struct window {
 	unsigned domain_count;
 	struct domain domains[VECTOR_DOMAINS_MAX];
 	struct vector everywhere;
+	struct gtid current; /* the transaction that is being added */
+	unsigned number;     /* of its domain */
 };
 
 static void *heap_get(void *context, size_t bytes)
@@ -123,10 +126,9 @@ static void rebuild(struct window *w)
 	return_places(w, old, old_capacity);
 }
 
-enum err_code window_add(struct window *w, uint64_t key, const struct gtid *gtid, struct err *err)
+enum err_code window_begin(struct window *w, const struct window_transaction *transaction, struct err *err)
 {
-	if (gtid->seq <= vector_seq(&w->everywhere, gtid->domain))
-		return ERR_OK;
+	const struct gtid *gtid = &transaction->gtid;
 	unsigned number = find_domain(w, gtid->domain);
 	if (gtid->seq > SEQ_MASK)
 		return err_set(err, ERR_UNSUPPORTED, "transaction %u-%u-%llu has a seq beyond 2^%d", (unsigned)gtid->domain,
@@ -137,18 +139,41 @@ enum err_code window_add(struct window *w, uint64_t key, const struct gtid *gtid
 	if (number == w->domain_count)
 		w->domains[w->domain_count++] = (struct domain){.domain = gtid->domain};
 	w->domains[number].server = gtid->server;
-	if (gtid->seq > w->domains[number].seq_max)
-		w->domains[number].seq_max = gtid->seq;
-	struct place *p = find_place(w, key, number);
+	w->number = number;
+	w->current = *gtid;
+	return ERR_OK;
+}
+
+/* The place of a key that the current transaction wrote. */
+static struct place *take_place(struct window *w, uint64_t key)
+{
+	struct place *p = find_place(w, key, w->number);
 	if (p->tag == 0) {
 		if ((w->count + 1) * 4 > w->capacity * 3) {
 			rebuild(w);
-			p = find_place(w, key, number);
+			p = find_place(w, key, w->number);
 		}
 		w->count += p->tag == 0;
 	}
-	if (gtid->seq > (p->tag & SEQ_MASK))
-		*p = (struct place){.key = key, .tag = (uint64_t)number << SEQ_BITS | gtid->seq};
+	if (w->current.seq > (p->tag & SEQ_MASK)) {
+		p->key = key;
+		p->tag = (uint64_t)w->number << SEQ_BITS | w->current.seq;
+	}
+	return p;
+}
+
+enum err_code window_add(struct window *w, const uint64_t *keys, size_t key_count, const uint8_t *record,
+                         size_t record_size, struct err *err)
+{
+	(void)record;
+	(void)record_size;
+	(void)err;
+	if (w->current.seq <= vector_seq(&w->everywhere, w->current.domain))
+		return ERR_OK;
+	if (w->current.seq > w->domains[w->number].seq_max)
+		w->domains[w->number].seq_max = w->current.seq;
+	for (size_t i = 0; i < key_count; i++)
+		take_place(w, keys[i]);
 	return ERR_OK;
 }
 

@@ -46,7 +46,8 @@ static void wrote(struct fixture *f, uint64_t key, const char *text)
 {
 	struct gtid gtid;
 	assert_int_equal(gtid_parse(text, &gtid, NULL), ERR_OK);
-	assert_int_equal(state_window_add(f->state, key, &gtid, NULL), ERR_OK);
+	assert_int_equal(state_window_begin(f->state, &(struct window_transaction){.gtid = gtid}, NULL), ERR_OK);
+	assert_int_equal(state_window_add(f->state, &key, 1, NULL, 0, NULL), ERR_OK);
 }
 
 /* Here, 1-1-10 wrote row 5, 1-1-11 row 6, and 3-3-4, which was applied, row 7. */

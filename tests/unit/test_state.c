@@ -400,8 +400,10 @@ static void test_settled_writes_leave_the_window(void **unused)
 	struct vector none = {0}, all = {.count = 1, .gtids = {{.domain = 1, .server = 1, .seq = ROWS}}};
 	struct gtid gtid = {.domain = 1, .server = 1}, here;
 	struct err err;
-	for (gtid.seq = 1; gtid.seq <= ROWS; gtid.seq++)
-		assert_int_equal(state_window_add(state, gtid.seq, &gtid, &err), ERR_OK);
+	for (gtid.seq = 1; gtid.seq <= ROWS; gtid.seq++) {
+		assert_int_equal(state_window_begin(state, &(struct window_transaction){.gtid = gtid}, &err), ERR_OK);
+		assert_int_equal(state_window_add(state, &gtid.seq, 1, NULL, 0, &err), ERR_OK);
+	}
 	assert_int_equal(window_size(state), ROWS);
 	assert_true(state_window_find(state, 77, 2, &none, &here));
 	assert_int_equal(here.seq, 77);
