@@ -23,6 +23,7 @@ struct state {
 	bool tail_live;
 	char why[512];
 	uint64_t generation;
+	struct scratch *scratch; /* where the window lies */
 	struct window *window;
 	struct vector known[PEERS_MAX]; /* by place in settings->peers */
 	struct vector settled;
@@ -42,8 +43,14 @@ struct state *state_new(const struct settings *settings)
 	pthread_cond_init(&s->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	s->settings = settings;
-	s->window =
-	    window_new(&(struct window_memory){.get = scratch_get, .put = scratch_put, .context = settings->state_dir});
+	s->scratch = scratch_new(settings->state_dir);
+	s->window = window_new(&(struct window_memory){.get = scratch_get,
+	                                               .put = scratch_put,
+	                                               .read = scratch_read,
+	                                               .write = scratch_write,
+	                                               .drop = scratch_drop,
+	                                               .context = s->scratch,
+	                                               .where = settings->state_dir});
 	snprintf(s->why, sizeof s->why, "starting");
 	return s;
 }
@@ -53,6 +60,7 @@ void state_free(struct state *s)
 	if (s == NULL)
 		return;
 	window_free(s->window);
+	scratch_free(s->scratch);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -208,6 +216,7 @@ enum err_code state_tailed(struct state *s, const struct gtid *gtid, struct err 
 {
 	lock(s);
 	enum err_code code = vector_advance(&s->tailed, gtid, err);
+	window_end(s->window);
 	pthread_cond_broadcast(&s->changed);
 	unlock(s);
 	return code;
@@ -249,6 +258,14 @@ enum err_code state_window_add(struct state *s, const uint64_t *keys, size_t key
 {
 	lock(s);
 	enum err_code code = window_add(s->window, keys, key_count, record, record_size, err);
+	unlock(s);
+	return code;
+}
+
+enum err_code state_window_rewind(struct state *s, struct err *err)
+{
+	lock(s);
+	enum err_code code = window_rewind(s->window, err);
 	unlock(s);
 	return code;
 }

@@ -49,11 +49,12 @@ enum err_code state_tailed(struct state *state, const struct gtid *gtid, struct 
 void state_tail_start(struct state *state, const struct vector *from);
 void state_tail_live(struct state *state, bool live, const char *why); /* why is copied; NULL: nothing to say */
 void state_schema_changed(struct state *state);
-/* As the window's; the tail alone adds. */
+/* As the window's; the tail alone adds. state_tailed says that a group is complete, _rewind that one will be read again. */
 enum err_code state_window_begin(struct state *state, const struct window_transaction *transaction, struct err *err)
     ERR_MUST_CHECK;
 enum err_code state_window_add(struct state *state, const uint64_t *keys, size_t key_count, const uint8_t *record,
                                size_t record_size, struct err *err) ERR_MUST_CHECK;
+enum err_code state_window_rewind(struct state *state, struct err *err) ERR_MUST_CHECK;
 /* A write of this origin and seq need not enter the window: every node has it. */
 bool state_is_settled(struct state *state, const struct gtid *gtid);
 

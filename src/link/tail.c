@@ -244,7 +244,7 @@ static enum err_code follow(struct tail *t, bool *started, struct err *err)
 	const uint8_t *bytes;
 	size_t size;
 	struct vector head;
-	enum err_code code = *started ? ERR_OK : first_position(t, err);
+	enum err_code code = *started ? state_window_rewind(t->state, err) : first_position(t, err);
 	if (code != ERR_OK)
 		return code;
 	*started = true;

@@ -420,17 +420,19 @@ static void test_settled_writes_leave_the_window(void **unused)
 static void test_scratch_memory(void **unused)
 {
 	(void)unused;
-	static char *const folders[] = {"/tmp", "/nonexistent/folder"};
+	static const char *const folders[] = {"/tmp", "/nonexistent/folder"};
 	static const size_t sizes[] = {1, 16384, 1 << 20, (3 << 20) + 5};
 	for (size_t f = 0; f < 2; f++)
 		for (size_t s = 0; s < 4; s++) {
-			uint8_t *memory = scratch_get(folders[f], sizes[s]);
+			struct scratch *scratch = scratch_new(folders[f]);
+			uint8_t *memory = scratch_get(scratch, sizes[s]);
 			assert_non_null(memory);
 			assert_int_equal((uintptr_t)memory % 16, 0);
 			assert_int_equal(memory[0], 0);
 			assert_int_equal(memory[sizes[s] - 1], 0);
 			memset(memory, 0xa5, sizes[s]);
-			scratch_put(folders[f], memory, sizes[s]);
+			scratch_put(scratch, memory, sizes[s]);
+			scratch_free(scratch);
 		}
 }
 
