@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "merge/window.h"
+#include "merge/window_data.h"
 
 /* splitmix64 */
 static uint64_t next_random(uint64_t *seed)
@@ -31,6 +32,12 @@ static uint64_t next_random(uint64_t *seed)
 static uint64_t below(uint64_t *seed, uint64_t limit)
 {
 	return next_random(seed) % limit;
+}
+
+/* Keys are hashes. */
+static uint64_t key_of(uint64_t n)
+{
+	return next_random(&n);
 }
 
 /* Another one each time; SEED in the environment repeats a run. */
@@ -315,6 +322,49 @@ static void test_all_is_settled_within_a_transaction(void **state)
 	done(w, &disk);
 }
 
+/* All records are settled, but not that a key was written, so nothing is cleared: what comes next must not be hung onto an entry whose room
+ * the disk has got back. */
+static void test_the_last_transaction_is_dropped(void **state)
+{
+	(void)state;
+	struct disk disk;
+	struct window *w = window_on(&disk);
+	struct window_record record = {0};
+	struct window_chain chain = {0};
+	static const uint8_t large[100000] = {7};
+	const uint64_t key = 1;
+	begin(w, "2-2-1", 0, "");
+	ADD(w, "", 2);
+	begin(w, "1-1-1", 0, "");
+	assert_int_equal(window_add(w, &key, 1, large, sizeof large, NULL), ERR_OK);
+	settle(w, "1-1-1");
+	assert_true(disk.dropped > sizeof large);
+	begin(w, "1-1-2", 0, "");
+	ADD(w, "next", 1);
+	assert_string_equal(loaded(w, 1), "1-1-2:next");
+	/* A peer that was made anew knows less than before, and the transaction that was dropped goes on. */
+	settle(w, "1-1-2");
+	settle(w, "");
+	ADD(w, "more", 1);
+	assert_int_equal(window_load(w, 1, &chain, NULL), ERR_OK);
+	assert_int_equal(chain.count, 1);
+	assert_int_equal(window_read(w, chain.offsets[0], &record, NULL), ERR_OK);
+	assert_memory_equal(record.bytes.data, "more", 4);
+	/* Cleared while another transaction was in front. */
+	settle(w, "1-1-1");
+	window_clear(w);
+	begin(w, "3-3-1", 0, "");
+	assert_int_equal(window_add(w, &key, 1, large, sizeof large, NULL), ERR_OK);
+	begin(w, "2-2-2", 0, "");
+	ADD(w, "kept", 1);
+	settle(w, "3-3-1");
+	assert_true(disk.dropped > sizeof large);
+	assert_string_equal(loaded(w, 1), "2-2-2:kept");
+	window_chain_free(&chain);
+	window_record_free(&record);
+	done(w, &disk);
+}
+
 /* The index is built anew as it grows, and then leaves out what is settled: a place that loses its offset there is a row whose writes
  * are gone. */
 static void test_a_growing_index_keeps_the_chains(void **state)
@@ -331,14 +381,14 @@ static void test_a_growing_index_keeps_the_chains(void **state)
 			settle(w, "2-1-1");
 		for (uint64_t key = 0; key < KEYS; key++) {
 			snprintf(record, sizeof record, "%llu.%d", (unsigned long long)key, round);
-			ADD(w, record, key * UINT64_C(0x9e3779b97f4a7c15), key, 1000000 + key * (uint64_t)round);
+			ADD(w, record, key_of(key), key_of(key + KEYS), key_of(key + KEYS * (uint64_t)(round + 1)));
 		}
 	}
 	for (uint64_t key = 1; key < KEYS; key++) {
 		unsigned long long k = key;
 		snprintf(expected, sizeof expected, "1-1-2:%llu.2 2-1-3:%llu.3 1-1-4:%llu.4", k, k, k);
-		assert_string_equal(loaded(w, key), expected);
-		assert_string_equal(loaded(w, key * UINT64_C(0x9e3779b97f4a7c15)), expected);
+		assert_string_equal(loaded(w, key_of(key)), expected);
+		assert_string_equal(loaded(w, key_of(key + KEYS)), expected);
 	}
 	done(w, &disk);
 }
@@ -374,6 +424,8 @@ static void test_records_of_every_size_come_back(void **state)
 		assert_int_equal(window_add(w, keys, key_count, bytes, size, NULL), ERR_OK);
 		assert_int_equal(window_load(w, keys[0], &chain, NULL), ERR_OK);
 		offsets[n] = chain.offsets[chain.count - 1];
+		if (size >= 16384) /* no buffer grew for it */
+			assert_true(disk.bytes.size >= offsets[n] + size);
 		/* This one, and the five before. */
 		for (size_t back = 0; back <= 5 && back <= n; back++) {
 			size_t m = n - back, expected = sizes[m % COUNT] - (m / COUNT < sizes[m % COUNT] ? m / COUNT : 0);
@@ -497,6 +549,8 @@ static void test_a_group_that_is_read_again(void **state)
 	begin(w, "2-2-8", 0, "");
 	ADD(w, "v", 1);
 	assert_string_equal(loaded(w, 1), "2-2-8:v");
+	assert_int_equal(window_rewind(w, NULL), ERR_OK);
+	assert_string_equal(loaded(w, 1), "");
 	done(w, &disk);
 }
 
@@ -574,7 +628,7 @@ static void test_a_million_records(void **state)
 	struct window_record record = {0};
 	for (uint64_t seq = 1; seq <= RECORDS; seq++) {
 		struct window_transaction t = {.gtid = {.domain = 1, .server = 1, .seq = seq}, .time = (uint32_t)seq};
-		uint64_t key = seq * UINT64_C(0x9e3779b97f4a7c15);
+		uint64_t key = key_of(seq);
 		if (window_begin(w, &t, NULL) != ERR_OK ||
 		    window_add(w, &key, 1, (const uint8_t *)&seq, sizeof seq, NULL) != ERR_OK)
 			fail();
@@ -587,7 +641,7 @@ static void test_a_million_records(void **state)
 		if (settled > 0)
 			window_settle(w, &everywhere);
 		for (uint64_t seq = 1; seq <= RECORDS; seq += 997) {
-			assert_int_equal(window_load(w, seq * UINT64_C(0x9e3779b97f4a7c15), &chain, NULL), ERR_OK);
+			assert_int_equal(window_load(w, key_of(seq), &chain, NULL), ERR_OK);
 			assert_int_equal(chain.count, seq > settled);
 			if (chain.count == 0)
 				continue;
@@ -604,6 +658,54 @@ static void test_a_million_records(void **state)
 	window_chain_free(&chain);
 	window_record_free(&record);
 	done(w, &disk);
+}
+
+/* Ranges that lie on both sides of what is written, in what is read and in what is changed: an entry's bytes from the wrong side
+ * are another row's. */
+static void test_bytes_on_both_sides_of_the_buffer(void **state)
+{
+	(void)state;
+	enum { MOST = 3000000 };
+	uint64_t seed = fresh_seed("bytes");
+	for (int on_heap = 0; on_heap < 2; on_heap++) {
+		struct disk disk = {.room = SIZE_MAX};
+		struct window_memory memory = {.read = disk_read, .write = disk_write, .drop = disk_drop, .context = &disk};
+		struct window_data data;
+		struct buf model = {0}, read = {0};
+		uint8_t bytes[30000];
+		size_t dropped = WINDOW_DATA_START, straddled = 0;
+		memset(buf_reserve(&model, WINDOW_DATA_START), 0, WINDOW_DATA_START);
+		model.size = WINDOW_DATA_START;
+		window_data_init(&data, on_heap ? NULL : &memory);
+		while (model.size < MOST) {
+			size_t size = below(&seed, 20) ? below(&seed, 500) : below(&seed, sizeof bytes);
+			fill(bytes, size, next_random(&seed));
+			assert_int_equal(window_data_append(&data, bytes, size, NULL), ERR_OK);
+			buf_append(&model, bytes, size);
+			assert_int_equal(window_data_end(&data), model.size);
+			size_t left = model.size - dropped < 100000 ? model.size - dropped : 100000;
+			size_t from = model.size - below(&seed, left + 1);
+			size = below(&seed, model.size - from + 1);
+			straddled += from < data.written && from + size > data.written;
+			if (size < sizeof bytes && below(&seed, 4) == 0) {
+				fill(bytes, size, next_random(&seed));
+				assert_int_equal(window_data_change(&data, from, bytes, size, NULL), ERR_OK);
+				if (size > 0)
+					memcpy(model.data + from, bytes, size);
+			}
+			assert_int_equal(window_data_read(&data, from, buf_reserve(&read, size), size, NULL), ERR_OK);
+			assert_memory_equal(read.data, model.data + from, size);
+			if (below(&seed, 100) == 0) {
+				dropped = model.size - below(&seed, left + 1);
+				window_data_drop(&data, dropped);
+			}
+		}
+		assert_true(straddled > 10);
+		window_data_done(&data);
+		buf_free(&model);
+		buf_free(&read);
+		buf_free(&disk.bytes);
+	}
 }
 
 /* ---- Against a model ---- */
@@ -761,6 +863,7 @@ int main(void)
 	    cmocka_unit_test(test_a_key_gives_back_its_writes_in_the_logs_order),
 	    cmocka_unit_test(test_settling_one_domain_of_several),
 	    cmocka_unit_test(test_all_is_settled_within_a_transaction),
+	    cmocka_unit_test(test_the_last_transaction_is_dropped),
 	    cmocka_unit_test(test_a_growing_index_keeps_the_chains),
 	    cmocka_unit_test(test_records_of_every_size_come_back),
 	    cmocka_unit_test(test_a_full_disk_is_an_error),
@@ -768,6 +871,7 @@ int main(void)
 	    cmocka_unit_test(test_an_offset_that_is_none),
 	    cmocka_unit_test(test_a_row_that_is_written_very_often),
 	    cmocka_unit_test(test_a_million_records),
+	    cmocka_unit_test(test_bytes_on_both_sides_of_the_buffer),
 	    cmocka_unit_test(test_the_store_does_as_the_model),
 	};
 	return cmocka_run_group_tests_name("window", tests, NULL, NULL);
