@@ -10,11 +10,15 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -436,6 +440,80 @@ static void test_scratch_memory(void **unused)
 		}
 }
 
+/* What the nameless files of this process take on the disk. */
+static size_t nameless_bytes(void)
+{
+	size_t bytes = 0;
+	struct stat st;
+	for (int fd = 3; fd < 256; fd++)
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 0)
+			bytes += (size_t)st.st_blocks * 512;
+	return bytes;
+}
+
+/* A record at any offset, also beyond 4 GiB, is what was written there; what is settled no longer fills the disk of a node whose peer
+ * has been away for long. */
+static void test_scratch_bytes(void **unused)
+{
+	(void)unused;
+	enum { PIECE = 65536, PIECES = 128 };
+	static const uint64_t starts[] = {16, (UINT64_C(1) << 33) + 5};
+	static uint8_t bytes[PIECE], read[PIECE];
+	size_t before = nameless_bytes();
+	struct scratch *scratch = scratch_new("/tmp");
+	scratch_drop(scratch, 1 << 20); /* nothing there yet */
+	for (size_t s = 0; s < 2; s++) {
+		for (size_t i = 0; i < PIECES; i++) {
+			memset(bytes, (int)i + 1, sizeof bytes);
+			assert_true(scratch_write(scratch, starts[s] + i * PIECE, bytes, sizeof bytes));
+		}
+		assert_true(nameless_bytes() - before >= (size_t)PIECE * PIECES);
+		scratch_drop(scratch, starts[s] + (uint64_t)PIECE * PIECES / 2);
+		/* Some file systems can't, and then it stays. */
+		if (nameless_bytes() - before >= (size_t)PIECE * PIECES)
+			print_message("this file system doesn't punch holes\n");
+		for (size_t i = PIECES / 2; i < PIECES; i++) {
+			memset(bytes, (int)i + 1, sizeof bytes);
+			assert_true(scratch_read(scratch, starts[s] + i * PIECE, read, sizeof read));
+			assert_memory_equal(read, bytes, sizeof read);
+		}
+		scratch_drop(scratch, UINT64_MAX);
+		assert_in_range(nameless_bytes() - before, 0, PIECE);
+	}
+	assert_false(scratch_read(scratch, 16, read, 1));
+	scratch_free(scratch);
+	assert_int_equal(nameless_bytes(), before);
+}
+
+/* No file can be made, or it can't grow: the window is told, and with the reason, rather than a write being lost. */
+static void test_scratch_bytes_that_cannot_be_kept(void **unused)
+{
+	(void)unused;
+	static const uint8_t bytes[5000];
+	struct rlimit old, limit;
+	struct scratch *scratch = scratch_new("/nonexistent/folder");
+	errno = 0;
+	assert_false(scratch_write(scratch, 16, bytes, sizeof bytes));
+	assert_int_equal(errno, ENOENT);
+	scratch_free(scratch);
+
+	scratch = scratch_new("/tmp");
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	limit = (struct rlimit){.rlim_cur = 8000, .rlim_max = old.rlim_max};
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	bool first = scratch_write(scratch, 16, bytes, sizeof bytes);
+	errno = 0;
+	bool second = scratch_write(scratch, 16 + sizeof bytes, bytes, sizeof bytes);
+	int reason = errno;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	assert_true(first);
+	assert_false(second);
+	assert_int_equal(reason, EFBIG);
+	scratch_free(scratch);
+}
+
 /* ---- the rest ---- */
 
 /* The operator says `skip` once and means one transaction. Taken twice, a transaction of another origin, or the same
@@ -556,6 +634,8 @@ int main(void)
 	    cmocka_unit_test(test_what_is_settled),
 	    cmocka_unit_test(test_settled_writes_leave_the_window),
 	    cmocka_unit_test(test_scratch_memory),
+	    cmocka_unit_test(test_scratch_bytes),
+	    cmocka_unit_test(test_scratch_bytes_that_cannot_be_kept),
 	    cmocka_unit_test(test_a_skip_is_taken_once),
 	    cmocka_unit_test(test_a_skip_is_taken_by_one_link),
 	    cmocka_unit_test(test_applied),
