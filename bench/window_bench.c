@@ -117,7 +117,7 @@ static double find(const struct window *w, uint64_t rows, bool is_hit)
 }
 
 /* Nanoseconds for all the records of a row, with what is in them. */
-static double load(const struct window *w, uint64_t rows, uint64_t loads, uint64_t records_each)
+static double load(struct window *w, uint64_t rows, uint64_t loads, uint64_t records_each)
 {
 	struct window_chain chain = {0};
 	struct window_record record = {0};

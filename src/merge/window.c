@@ -266,7 +266,7 @@ static void chain_add(struct window_chain *chain, uint64_t offset)
 }
 
 /* The record before this one under this key. */
-static enum err_code find_before(const struct window *w, const struct window_entry *record, uint64_t key,
+static enum err_code find_before(struct window *w, const struct window_entry *record, uint64_t key,
                                  uint64_t *ret_before, struct err *err)
 {
 	struct window_link links[WINDOW_LINKS];
@@ -310,7 +310,7 @@ static void reverse(uint64_t *offsets, size_t count)
 	}
 }
 
-enum err_code window_load(const struct window *w, uint64_t key, struct window_chain *to, struct err *err)
+enum err_code window_load(struct window *w, uint64_t key, struct window_chain *to, struct err *err)
 {
 	struct head heads[VECTOR_DOMAINS_MAX];
 	unsigned count = find_heads(w, key, heads);
@@ -334,7 +334,7 @@ enum err_code window_load(const struct window *w, uint64_t key, struct window_ch
 	return code;
 }
 
-enum err_code window_read(const struct window *w, uint64_t offset, struct window_record *to, struct err *err)
+enum err_code window_read(struct window *w, uint64_t offset, struct window_record *to, struct err *err)
 {
 	return window_log_read(&w->log, offset, to, err);
 }

@@ -92,10 +92,9 @@ void window_record_free(struct window_record *record);
 
 /* All unsettled records that were added under this key, whatever their domain; none is an empty chain. The offsets are good until
  * the window is settled or cleared. What is in `to` after a failure says nothing, here and in window_read. */
-enum err_code window_load(const struct window *window, uint64_t key, struct window_chain *to, struct err *err)
-    ERR_MUST_CHECK;
+enum err_code window_load(struct window *window, uint64_t key, struct window_chain *to, struct err *err) ERR_MUST_CHECK;
 /* An offset that is none any more: ERR_MALFORMED. */
-enum err_code window_read(const struct window *window, uint64_t offset, struct window_record *to, struct err *err)
+enum err_code window_read(struct window *window, uint64_t offset, struct window_record *to, struct err *err)
     ERR_MUST_CHECK;
 
 /* Everything up to this vector is known to be everywhere and may go. Places in the index are freed when it next grows, records up to

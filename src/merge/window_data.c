@@ -122,26 +122,53 @@ enum err_code window_data_change(struct window_data *d, uint64_t offset, const v
 	assert(offset >= d->dropped && offset <= window_data_end(d) && size <= window_data_end(d) - offset);
 	size_t stored = stored_part(d, offset, size);
 	enum err_code code = window_data_check(d, err);
-	if (code == ERR_OK && stored > 0)
+	if (code == ERR_OK && stored > 0) {
+		d->near_size = 0;
 		code = store(d, offset, bytes, stored, err);
+	}
 	if (code == ERR_OK && stored < size)
 		memcpy(d->buffer.data + (offset + stored - d->written), (const uint8_t *)bytes + stored, size - stored);
 	return code;
 }
 
-enum err_code window_data_read(const struct window_data *d, uint64_t offset, void *to, size_t size, struct err *err)
+static enum err_code fetch(struct window_data *d, uint64_t offset, void *to, size_t size, struct err *err)
+{
+	if (d->storage.read(d->storage.context, offset, to, size))
+		return ERR_OK;
+	return err_set(err, ERR_IO, "%s: can't read back the row writes that were kept there: %s; check the disk",
+	               d->storage.where, strerror(errno));
+}
+
+/* From the storage. Small ranges with some of what lies before, where a record's transaction is, and more of what follows. */
+static enum err_code read_stored(struct window_data *d, uint64_t offset, void *to, size_t size, struct err *err)
+{
+	if (size > WINDOW_DATA_NEAR / 2)
+		return fetch(d, offset, to, size, err);
+	if (offset < d->near_at || offset - d->near_at > d->near_size || size > d->near_size - (offset - d->near_at)) {
+		uint64_t back = offset - d->dropped < WINDOW_DATA_NEAR / 4 ? offset - d->dropped : WINDOW_DATA_NEAR / 4;
+		uint64_t left = d->written - (offset - back);
+		d->near_size = 0;
+		d->near_at = offset - back;
+		size_t near_size = left < WINDOW_DATA_NEAR ? (size_t)left : WINDOW_DATA_NEAR;
+		enum err_code code = fetch(d, d->near_at, d->near, near_size, err);
+		if (code != ERR_OK)
+			return code;
+		d->near_size = near_size;
+	}
+	memcpy(to, d->near + (offset - d->near_at), size);
+	return ERR_OK;
+}
+
+enum err_code window_data_read(struct window_data *d, uint64_t offset, void *to, size_t size, struct err *err)
 {
 	assert(offset >= d->dropped && offset <= window_data_end(d) && size <= window_data_end(d) - offset);
 	size_t stored = stored_part(d, offset, size);
 	enum err_code code = window_data_check(d, err);
-	if (code != ERR_OK)
-		return code;
-	if (stored > 0 && !d->storage.read(d->storage.context, offset, to, stored))
-		return err_set(err, ERR_IO, "%s: can't read back the row writes that were kept there: %s; check the disk",
-		               d->storage.where, strerror(errno));
-	if (stored < size)
+	if (code == ERR_OK && stored > 0)
+		code = read_stored(d, offset, to, stored, err);
+	if (code == ERR_OK && stored < size)
 		memcpy((uint8_t *)to + stored, d->buffer.data + (offset + stored - d->written), size - stored);
-	return ERR_OK;
+	return code;
 }
 
 void window_data_drop(struct window_data *d, uint64_t upto)
@@ -160,5 +187,6 @@ void window_data_clear(struct window_data *d)
 		d->storage.drop(d->storage.context, WINDOW_DROP_ALL);
 	buf_clear(&d->buffer);
 	d->written = d->dropped = WINDOW_DATA_START;
+	d->near_size = 0;
 	d->failure.code = ERR_OK;
 }

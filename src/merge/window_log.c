@@ -107,7 +107,7 @@ static enum err_code no_entry(uint64_t offset, struct err *err)
 	return err_set(err, ERR_MALFORMED, "the window has nothing at %llu (any more)", (unsigned long long)offset);
 }
 
-enum err_code window_log_entry(const struct window_log *log, uint64_t offset, struct window_entry *ret, struct err *err)
+enum err_code window_log_entry(struct window_log *log, uint64_t offset, struct window_entry *ret, struct err *err)
 {
 	uint8_t bytes[TRANSACTION_SIZE];
 	uint64_t end = window_data_end(&log->data);
@@ -141,7 +141,7 @@ enum err_code window_log_entry(const struct window_log *log, uint64_t offset, st
 	return ERR_OK;
 }
 
-enum err_code window_log_links(const struct window_log *log, const struct window_entry *record, uint32_t first,
+enum err_code window_log_links(struct window_log *log, const struct window_entry *record, uint32_t first,
                                struct window_link ret_links[WINDOW_LINKS], uint32_t *ret_count, struct err *err)
 {
 	uint8_t bytes[WINDOW_LINKS * LINK_SIZE];
@@ -159,8 +159,7 @@ enum err_code window_log_links(const struct window_log *log, const struct window
 	return ERR_OK;
 }
 
-static enum err_code read_bytes(const struct window_log *log, uint64_t offset, size_t size, struct buf *to,
-                                struct err *err)
+static enum err_code read_bytes(struct window_log *log, uint64_t offset, size_t size, struct buf *to, struct err *err)
 {
 	buf_clear(to);
 	enum err_code code = window_data_read(&log->data, offset, buf_reserve(to, size), size, err);
@@ -169,7 +168,7 @@ static enum err_code read_bytes(const struct window_log *log, uint64_t offset, s
 	return code;
 }
 
-enum err_code window_log_read(const struct window_log *log, uint64_t offset, struct window_record *to, struct err *err)
+enum err_code window_log_read(struct window_log *log, uint64_t offset, struct window_record *to, struct err *err)
 {
 	struct window_entry record, of;
 	enum err_code code = window_log_entry(log, offset, &record, err);

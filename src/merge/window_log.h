@@ -53,15 +53,15 @@ enum err_code window_log_append(struct window_log *log, const struct window_link
 void window_log_end(struct window_log *log);
 
 /* The entry at this offset. ERR_MALFORMED where none can be. */
-enum err_code window_log_entry(const struct window_log *log, uint64_t offset, struct window_entry *ret_entry,
-                               struct err *err) ERR_MUST_CHECK;
+enum err_code window_log_entry(struct window_log *log, uint64_t offset, struct window_entry *ret_entry, struct err *err)
+    ERR_MUST_CHECK;
 /* Some of a record's links, from the first-th on: at least one, if there is one. */
 enum { WINDOW_LINKS = 16 };
-enum err_code window_log_links(const struct window_log *log, const struct window_entry *record, uint32_t first,
+enum err_code window_log_links(struct window_log *log, const struct window_entry *record, uint32_t first,
                                struct window_link ret_links[WINDOW_LINKS], uint32_t *ret_count, struct err *err)
     ERR_MUST_CHECK;
 /* The record at this offset. */
-enum err_code window_log_read(const struct window_log *log, uint64_t offset, struct window_record *to, struct err *err)
+enum err_code window_log_read(struct window_log *log, uint64_t offset, struct window_record *to, struct err *err)
     ERR_MUST_CHECK;
 
 /* Drops the transactions at the front that are settled. */
