@@ -71,6 +71,16 @@ void buf_append_varint(struct buf *buf, uint64_t value)
 	buf_append_u8(buf, (uint8_t)value);
 }
 
+void buf_append_lenenc(struct buf *buf, uint64_t value)
+{
+	int width = value < 0xfb ? 0 : value <= 0xffff ? 2 : value <= 0xffffff ? 3 : 8;
+	if (width == 0)
+		buf_append_u8(buf, (uint8_t)value);
+	else
+		buf_append_u8(buf, width == 2 ? 0xfc : width == 3 ? 0xfd : 0xfe);
+	append_le(buf, value, width);
+}
+
 void buf_printf(struct buf *buf, const char *format, ...)
 {
 	va_list args, again;

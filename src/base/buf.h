@@ -24,6 +24,7 @@ void buf_append_u16(struct buf *buf, uint16_t value); /* integers are little-end
 void buf_append_u32(struct buf *buf, uint32_t value);
 void buf_append_u64(struct buf *buf, uint64_t value);
 void buf_append_varint(struct buf *buf, uint64_t value); /* LEB128, what cursor_varint reads */
+void buf_append_lenenc(struct buf *buf, uint64_t value); /* what cursor_lenenc reads */
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_append_base64(struct buf *buf, const void *bytes, size_t size);
 /* The content as a C string: borrowed, NUL-terminated, the NUL not counted in size. */

@@ -11,6 +11,10 @@ enum { COLUMNS_MAX = 4096 };
 enum err_code event_fail(const struct event *event, enum err_code code, struct err *err, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* An event of one's own: event_begin appends its header and returns where it begins, event_end makes its length right. */
+size_t event_begin(uint8_t type, uint32_t timestamp, uint32_t server, struct buf *to);
+void event_end(size_t begin, struct buf *to);
+
 /* ERR_USAGE unless the event has this type. */
 enum err_code event_expect(const struct event *event, uint8_t type, struct err *err) ERR_MUST_CHECK;
 

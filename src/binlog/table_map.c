@@ -1,5 +1,6 @@
 #include "binlog/table_map.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -456,6 +457,81 @@ enum err_code table_map_parse(const struct event *event, struct table_map *ret_m
 	else
 		table_map_free(&map);
 	return code;
+}
+
+/* 1 size, the bytes, a NUL. */
+static void append_identifier(const char *identifier, struct buf *to)
+{
+	size_t size = strlen(identifier);
+	assert(size <= UINT8_MAX);
+	buf_append_u8(to, (uint8_t)size);
+	buf_append(to, identifier, size + 1);
+}
+
+static uint8_t event_column_type(const struct column *column)
+{
+	return is_enum_or_set(column) ? COLUMN_STRING : column->type;
+}
+
+/* What read_metadata reads. */
+static void append_metadata(const struct column *column, struct buf *to)
+{
+	uint16_t metadata = column->metadata;
+	switch (type_traits[column->type].form) {
+	case FORM_NONE:
+		return;
+	case FORM_BYTE:
+		buf_append_u8(to, (uint8_t)metadata);
+		return;
+	case FORM_LENGTH:
+		buf_append_u16(to, metadata);
+		return;
+	case FORM_STRING:
+		buf_append_u8(to, is_enum_or_set(column) ? column->type : (uint8_t)(COLUMN_STRING ^ (metadata >> 4 & 0x30)));
+		buf_append_u8(to, (uint8_t)metadata);
+		return;
+	case FORM_DECIMAL:
+		buf_append_u8(to, (uint8_t)(metadata >> 8));
+		buf_append_u8(to, (uint8_t)metadata);
+		return;
+	case FORM_BIT:
+		buf_append_u8(to, metadata % 8);
+		buf_append_u8(to, (uint8_t)(metadata / 8));
+		return;
+	}
+}
+
+static void append_nullable(const struct table_map *map, struct buf *to)
+{
+	uint8_t bits = 0;
+	for (uint32_t i = 0; i < map->column_count; i++) {
+		bits |= (uint8_t)(map->columns[i].nullable << (i % 8));
+		if (i % 8 == 7 || i + 1 == map->column_count) {
+			buf_append_u8(to, bits);
+			bits = 0;
+		}
+	}
+}
+
+void table_map_append(const struct table_map *map, struct buf *to)
+{
+	size_t begin = event_begin(EVENT_TABLE_MAP, 0, 0, to);
+	buf_append_u32(to, (uint32_t)map->table_id);
+	buf_append_u16(to, (uint16_t)(map->table_id >> 32));
+	buf_append_u16(to, map->flags);
+	append_identifier(map->database, to);
+	append_identifier(map->table, to);
+	buf_append_lenenc(to, map->column_count);
+	struct buf metadata = {0};
+	for (uint32_t i = 0; i < map->column_count; i++) {
+		buf_append_u8(to, event_column_type(&map->columns[i]));
+		append_metadata(&map->columns[i], &metadata);
+	}
+	buf_append_lenenc(to, metadata.size);
+	buf_append(to, metadata.data, metadata.size);
+	buf_free(&metadata);
+	append_nullable(map, to);
+	event_end(begin, to);
 }
 
 void table_map_free(struct table_map *map)

@@ -1,4 +1,4 @@
-/* A table map event: which table the rows events behind it are about, and its columns.
+/* A table map event: which table the rows events behind it are about, and its columns; read and written.
  *
  * table_map_parse copies what it needs out of the event, so a table map outlives it: owned by the caller, freed with
  * table_map_free. Column names, keys and so on come from the optional metadata (binlog_row_metadata=FULL); without it
@@ -72,8 +72,11 @@ struct column {
 	const uint16_t *label_sizes; /* labels of a utf16 or utf32 column have NULs inside */
 };
 
+/* Sizes of BIT columns are in bits; every server sets it (MariaDB sql/log_event.h, TM_BIT_LEN_EXACT_F). */
+enum { TABLE_MAP_FLAG_BITS_EXACT = 1 };
+
 struct table_map {
-	uint64_t table_id;
+	uint64_t table_id; /* 48 bits */
 	uint16_t flags;
 	char *database; /* NUL-terminated, owned */
 	char *table;
@@ -87,6 +90,9 @@ struct table_map {
 
 enum err_code table_map_parse(const struct event *event, struct table_map *ret_map, struct err *err) ERR_MUST_CHECK;
 void table_map_free(struct table_map *map); /* accepts a zeroed one */
+/* Appends a whole event, without a checksum, for rows events that rows_writer makes: what table_map_parse reads, without the
+ * optional metadata, which no server looks at when it applies rows. Its time and server id are 0: those of the rows count. */
+void table_map_append(const struct table_map *map, struct buf *to);
 /* Only the ids, without parsing the rest. */
 enum err_code table_map_parse_id(const struct event *event, uint64_t *ret_table_id, struct err *err) ERR_MUST_CHECK;
 

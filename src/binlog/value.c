@@ -38,7 +38,7 @@ static const struct type_layout {
 	enum size_form form;
 	uint8_t base;
 	const uint8_t *hires;
-	format_function *format; /* NULL for strings, which value_bytes takes apart */
+	format_function *format; /* NULL for strings, which field_content takes apart */
 } layouts[256] = {
     [COLUMN_TINY] = {SIZE_FIXED, 1, NULL, format_integer},
     [COLUMN_SHORT] = {SIZE_FIXED, 2, NULL, format_integer},
@@ -217,20 +217,72 @@ static enum err_code uncompress_value(const struct column *column, struct cursor
 	return ERR_OK;
 }
 
-enum err_code value_bytes(const struct column *column, const struct field *field, struct buf *scratch,
-                          const uint8_t **ret_bytes, size_t *ret_size, struct err *err)
+enum err_code field_content(const struct column *column, const struct field *field, struct buf *scratch,
+                            const uint8_t **ret_bytes, size_t *ret_size, struct err *err)
 {
-	if (!is_string(column))
-		return err_set(err, ERR_USAGE, "column %s is not a string", column->name ? column->name : "?");
 	enum err_code code = check_field(column, field, err);
 	if (code != ERR_OK)
 		return code;
 	struct cursor c = cursor_of(field->bytes, field->size);
-	cursor_skip(&c, prefix_size(column));
+	if (is_string(column))
+		cursor_skip(&c, prefix_size(column));
 	if (is_compressed(column))
 		return uncompress_value(column, c, scratch, ret_bytes, ret_size, err);
 	*ret_size = cursor_left(&c);
 	*ret_bytes = c.pos;
+	return ERR_OK;
+}
+
+static enum err_code fail_content(const struct column *column, size_t size, struct err *err)
+{
+	return err_set(err, ERR_MALFORMED, "%zu bytes can't be a value of column %s (type %u, %u)", size,
+	               column->name ? column->name : "?", column->type, column->metadata);
+}
+
+/* The longest that a string's stored form can be. */
+static uint64_t stored_size_max(const struct column *column)
+{
+	if (layouts[column->type].form == SIZE_PREFIX)
+		return UINT64_MAX >> (64 - 8 * prefix_size(column));
+	return column->metadata;
+}
+
+/* In a compressed column a value that isn't compressed follows a 0, and '' is nothing at all (see uncompress_value). */
+static enum err_code append_string(const struct column *column, const uint8_t *bytes, size_t size, struct buf *to,
+                                   struct err *err)
+{
+	bool has_method = is_compressed(column) && size > 0;
+	uint64_t stored_size = (uint64_t)size + has_method;
+	if (stored_size > stored_size_max(column))
+		return fail_content(column, size, err);
+	for (unsigned i = 0; i < prefix_size(column); i++)
+		buf_append_u8(to, (uint8_t)(stored_size >> (8 * i)));
+	if (has_method)
+		buf_append_u8(to, 0);
+	buf_append(to, bytes, size);
+	return ERR_OK;
+}
+
+static bool is_extensible(const struct column *column)
+{
+	return layouts[column->type].format == format_integer || column->type == COLUMN_ENUM || column->type == COLUMN_SET;
+}
+
+enum err_code field_append(const struct column *column, const uint8_t *bytes, size_t size, struct buf *to,
+                           struct err *err)
+{
+	if (is_string(column))
+		return append_string(column, bytes, size, to, err);
+	size_t width = plain_size(column);
+	if (size > width || (size < width && (size == 0 || !is_extensible(column))))
+		return fail_content(column, size, err);
+	if (layouts[column->type].form == SIZE_HIRES && !plausible_time(column, cursor_of(bytes, size)))
+		return fail_content(column, size, err);
+	bool is_negative =
+	    size > 0 && layouts[column->type].format == format_integer && !column->is_unsigned && bytes[size - 1] & 0x80;
+	buf_append(to, bytes, size);
+	for (; size < width; size++)
+		buf_append_u8(to, is_negative ? 0xff : 0);
 	return ERR_OK;
 }
 
@@ -594,7 +646,7 @@ static enum err_code format_string(const struct column *column, const struct fie
 	struct buf scratch = {0};
 	const uint8_t *bytes;
 	size_t size;
-	enum err_code code = value_bytes(column, field, &scratch, &bytes, &size, err);
+	enum err_code code = field_content(column, field, &scratch, &bytes, &size, err);
 	if (code == ERR_OK)
 		append_text(column, bytes, size, to);
 	buf_free(&scratch);

@@ -1,12 +1,13 @@
-/* Field values: sizes and text.
+/* Field values: sizes, contents and text.
  *
  * field_skip tells how many bytes a field takes in a row image, from its column's type and metadata; everything that
- * walks rows stands on it. value_format writes a value as text, for messages, conflict records and tests.
- * Pure; bounds-checked.
+ * walks rows stands on it. field_content and field_append go between a field, as it stands in the image of one table,
+ * and its content, which is the same whatever the length prefix is or whether the column is compressed. value_format
+ * writes a value as text, for messages, conflict records and tests. Pure; bounds-checked.
  *
  * What the log itself loses: UUID, INET6 and INET4 are BINARY there; CHAR comes without trailing blanks, BINARY and the
  * like without trailing zeros. So the same value always has the same bytes, but not always as many as its column;
- * except in a compressed column, where the bytes depend on who compressed them: compare what value_bytes gives.
+ * except in a compressed column, where the bytes depend on who compressed them: compare what field_content gives.
  */
 #ifndef SYNCLINE_BINLOG_VALUE_H
 #define SYNCLINE_BINLOG_VALUE_H
@@ -30,10 +31,23 @@ enum err_code field_skip(const struct column *column, struct cursor *c, struct e
 enum err_code value_format(const struct column *column, const struct field *field, struct buf *to, struct err *err)
     ERR_MUST_CHECK;
 
-/* Of a string, blob or compressed column: the value's bytes without the length prefix (borrowed); compressed columns
- * are uncompressed into `scratch`, up to 256 MiB. */
-enum err_code value_bytes(const struct column *column, const struct field *field, struct buf *scratch,
-                          const uint8_t **ret_bytes, size_t *ret_size, struct err *err) ERR_MUST_CHECK;
+/* A value without what only its place in a row image adds: a field's bytes, of strings and blobs without the length
+ * prefix, of compressed columns uncompressed. */
+struct content {
+	const uint8_t *bytes; /* borrowed */
+	uint32_t size;
+	bool is_null; /* then there are no bytes */
+};
+
+/* The content of a field that has a value: borrowed from the field, or, of a compressed column, from `scratch`, into
+ * which up to 256 MiB are uncompressed. */
+enum err_code field_content(const struct column *column, const struct field *field, struct buf *scratch,
+                            const uint8_t **ret_bytes, size_t *ret_size, struct err *err) ERR_MUST_CHECK;
+/* Appends a field of this column with this content. An integer, ENUM or SET of fewer bytes than the column's is
+ * extended, by the column's sign: so contents can move to a wider column. ERR_MALFORMED, and nothing appended, for what
+ * can't be a value of the column. */
+enum err_code field_append(const struct column *column, const uint8_t *bytes, size_t size, struct buf *to,
+                           struct err *err) ERR_MUST_CHECK;
 /* Of an integer column (not BIT, YEAR, ENUM, SET); a negative value is sign-extended: cast it to int64_t. */
 enum err_code value_uint(const struct column *column, const struct field *field, uint64_t *ret_value, struct err *err)
     ERR_MUST_CHECK;

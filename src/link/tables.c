@@ -174,8 +174,8 @@ enum err_code tables_read_manifest(const struct table *links, const struct event
 		code = rows_next(&iter, &change, &more, err);
 	}
 	if (code == ERR_OK && more && change.has_after && change.after[LINKS_MANIFEST_COLUMN].present) {
-		code = value_bytes(&links->map.columns[LINKS_MANIFEST_COLUMN], &change.after[LINKS_MANIFEST_COLUMN], &scratch,
-		                   &bytes, &size, err);
+		code = field_content(&links->map.columns[LINKS_MANIFEST_COLUMN], &change.after[LINKS_MANIFEST_COLUMN], &scratch,
+		                     &bytes, &size, err);
 		if (code == ERR_OK && size > 1) { /* a transaction that was passed over has none */
 			code = manifest_decode(bytes, size, ret_manifest, err);
 			found = code == ERR_OK;

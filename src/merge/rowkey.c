@@ -38,7 +38,7 @@ static bool key_of_image(uint64_t hash, const struct table_map *map, const struc
 			/* The key ends after so many characters; images of one row agree at least in so many bytes. */
 			if (column->type == COLUMN_BLOB_COMPRESSED || column->type == COLUMN_VARCHAR_COMPRESSED)
 				return false; /* can't be in a key: no server says so */
-			if (value_bytes(column, field, NULL, &bytes, &size, NULL) != ERR_OK)
+			if (field_content(column, field, NULL, &bytes, &size, NULL) != ERR_OK)
 				return false;
 			size = size < column->primary_key_prefix ? size : column->primary_key_prefix;
 		}

@@ -54,7 +54,7 @@ static void try_field(struct fuzz *fuzz, const struct column *column, const stru
 	uint64_t number;
 	buf_clear(&fuzz->text);
 	check_error(value_format(column, field, &fuzz->text, &err), &err);
-	enum err_code code = value_bytes(column, field, &fuzz->scratch, &bytes, &size, &err);
+	enum err_code code = field_content(column, field, &fuzz->scratch, &bytes, &size, &err);
 	check_error(code, &err);
 	if (code == ERR_OK)
 		touch(bytes, size);

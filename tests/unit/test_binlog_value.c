@@ -291,14 +291,15 @@ static void test_fields_of_the_wrong_size(void **state)
 	size_t size;
 	assert_int_equal(value_uint(&number, &five, &value, &err), ERR_MALFORMED);
 	assert_int_equal(value_format(&number, &five, &buf, &err), ERR_MALFORMED);
-	assert_int_equal(value_bytes(&text, &four, &buf, &bytes, &size, &err), ERR_MALFORMED);
+	assert_int_equal(field_content(&text, &four, &buf, &bytes, &size, &err), ERR_MALFORMED);
 	assert_int_equal(value_format(&text, &six, &buf, &err), ERR_MALFORMED);
-	assert_int_equal(value_bytes(&text, &five, &buf, &bytes, &size, &err), ERR_OK);
+	assert_int_equal(field_content(&text, &five, &buf, &bytes, &size, &err), ERR_OK);
 	assert_int_equal(size, 4);
 	assert_memory_equal(bytes, "abcd", 4);
 	/* And of the wrong kind. */
 	assert_int_equal(value_uint(&text, &five, &value, &err), ERR_USAGE);
-	assert_int_equal(value_bytes(&number, &five, &buf, &bytes, &size, &err), ERR_USAGE);
+	struct field absent = {.present = false};
+	assert_int_equal(field_content(&number, &absent, &buf, &bytes, &size, &err), ERR_USAGE);
 	buf_free(&buf);
 }
 
@@ -478,7 +479,7 @@ static enum err_code read_compressed(const void *bytes, size_t given, const char
 	struct err err;
 	const uint8_t *value = NULL;
 	size_t size = 0;
-	enum err_code code = value_bytes(&column, &field, &scratch, &value, &size, &err);
+	enum err_code code = field_content(&column, &field, &scratch, &value, &size, &err);
 	if (code == ERR_OK) {
 		assert_int_equal(size, strlen(expected));
 		assert_memory_equal(value, expected, size);
