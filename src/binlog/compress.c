@@ -40,3 +40,20 @@ enum err_code compress_inflate(const uint8_t *bytes, size_t size, bool raw, uint
 	to->size += (size_t)original_size;
 	return ERR_OK;
 }
+
+bool compress_deflate(const uint8_t *bytes, size_t size, size_t limit, struct buf *to)
+{
+	z_stream stream = {0};
+	if (size > INFLATED_MAX || limit > INFLATED_MAX || limit == 0 ||
+	    deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+		return false;
+	stream.next_in = (Bytef *)(uintptr_t)bytes;
+	stream.avail_in = (uInt)size;
+	stream.next_out = buf_reserve(to, limit - 1);
+	stream.avail_out = (uInt)(limit - 1);
+	bool fits = deflate(&stream, Z_FINISH) == Z_STREAM_END;
+	if (fits)
+		to->size += stream.total_out;
+	deflateEnd(&stream);
+	return fits;
+}

@@ -1,6 +1,6 @@
-/* Inflating: the two places where MariaDB puts zlib data into its log, compressed events and compressed columns.
+/* zlib data, which MariaDB puts into its log in two places, compressed events and compressed columns.
  *
- * The writer says the original size beforehand; that size is checked for plausibility before any memory is taken for
+ * When it is read, the writer says the original size beforehand; that size is checked for plausibility before any memory is taken for
  * it.
  */
 #ifndef SYNCLINE_BINLOG_COMPRESS_H
@@ -18,5 +18,8 @@
  * appended on failure. */
 enum err_code compress_inflate(const uint8_t *bytes, size_t size, bool raw, uint64_t original_size, size_t limit,
                                struct buf *to, struct err *err) ERR_MUST_CHECK;
+
+/* Appends the raw deflate data of these bytes if that is less than `limit` bytes; false, and nothing is appended, if not. */
+bool compress_deflate(const uint8_t *bytes, size_t size, size_t limit, struct buf *to);
 
 #endif

@@ -8,7 +8,7 @@
 #include "binlog/compress.h"
 #include "binlog/internal.h"
 
-enum { SERVER_VERSION_SIZE = 50, FLAG_BINLOG_IN_USE = 1, FLAGS_AT = 17, TYPE_AT = 4, LENGTH_AT = 9 };
+enum { SERVER_VERSION_SIZE = 50, FLAG_BINLOG_IN_USE = 1, FLAGS_AT = 17, TYPE_AT = 4 };
 enum { CHECKSUM_NONE = 0, CHECKSUM_CRC32 = 1 };
 
 const char *event_type_name(uint8_t type)
@@ -228,7 +228,7 @@ void format_append_plain(const struct event *format_description, struct buf *to)
 	size_t start = to->size, size = format_description->size;
 	buf_append(to, format_description->bytes, size);
 	uint8_t *bytes = to->data + start;
-	put_u32(bytes + LENGTH_AT, (uint32_t)(size + EVENT_CHECKSUM_SIZE));
+	put_u32(bytes + EVENT_LENGTH_AT, (uint32_t)(size + EVENT_CHECKSUM_SIZE));
 	bytes[FLAGS_AT] &= (uint8_t)~FLAG_BINLOG_IN_USE;
 	bytes[size - 1] = CHECKSUM_NONE;
 	/* The reader expects room for a checksum even so. */
@@ -416,7 +416,7 @@ enum err_code event_uncompress(const struct event *event, size_t size_limit, str
 		return event_fail(event, code, err, "%s", inner.message);
 	}
 	to->data[TYPE_AT] = type;
-	put_u32(to->data + LENGTH_AT, (uint32_t)to->size);
+	put_u32(to->data + EVENT_LENGTH_AT, (uint32_t)to->size);
 	struct event plain = *event;
 	plain.type = type;
 	plain.bytes = to->data;

@@ -22,8 +22,6 @@ enum err_code event_expect(const struct event *event, uint8_t type, struct err *
 	return event_fail(event, ERR_USAGE, err, "taken for a %s event", event_type_name(type));
 }
 
-enum { LENGTH_AT = 9 };
-
 size_t event_begin(uint8_t type, uint32_t timestamp, uint32_t server, struct buf *to)
 {
 	size_t begin = to->size;
@@ -40,5 +38,5 @@ void event_end(size_t begin, struct buf *to)
 {
 	size_t size = to->size - begin;
 	for (int i = 0; i < 4; i++)
-		to->data[begin + LENGTH_AT + i] = (uint8_t)(size >> (8 * i));
+		to->data[begin + EVENT_LENGTH_AT + i] = (uint8_t)(size >> (8 * i));
 }

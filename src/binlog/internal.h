@@ -7,6 +7,9 @@
 /* MariaDB's own limit (sql/unireg.h, MAX_FIELDS); keeps what a hostile event can make us allocate small. */
 enum { COLUMNS_MAX = 4096 };
 
+/* Where the length is in an event's header. */
+enum { EVENT_LENGTH_AT = 9 };
+
 /* "table map event that ends at 1234: …" */
 enum err_code event_fail(const struct event *event, enum err_code code, struct err *err, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

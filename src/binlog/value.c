@@ -10,7 +10,7 @@
 #include "binlog/internal.h"
 
 /* A value larger than this isn't uncompressed: nobody wants it in a message, and a key can't be that long. */
-enum { VALUE_SIZE_MAX = 256 << 20, COLLATION_BINARY = 63 };
+enum { VALUE_SIZE_MAX = 256 << 20, COLLATION_BINARY = 63, COMPRESSED_FROM = 100 };
 
 /* How many bytes a field takes. */
 enum size_form {
@@ -239,27 +239,54 @@ static enum err_code fail_content(const struct column *column, size_t size, stru
 	               column->name ? column->name : "?", column->type, column->metadata);
 }
 
-/* The longest that a string's stored form can be. */
-static uint64_t stored_size_max(const struct column *column)
+uint64_t content_size_max(const struct column *column)
 {
+	if (!is_string(column))
+		return plain_size(column);
 	if (layouts[column->type].form == SIZE_PREFIX)
 		return UINT64_MAX >> (64 - 8 * prefix_size(column));
-	return column->metadata;
+	return column->metadata - (is_compressed(column) && column->metadata > 0);
 }
 
-/* In a compressed column a value that isn't compressed follows a 0, and '' is nothing at all (see uncompress_value). */
+/* The stored form of a value in a compressed column (see uncompress_value): short ones and those that deflate makes no
+ * smaller as they are, as MariaDB does (its column_compression_threshold is 100). */
+static void append_stored(const uint8_t *bytes, size_t size, struct buf *to)
+{
+	size_t start = to->size;
+	if (size == 0)
+		return;
+	if (size >= COMPRESSED_FROM) {
+		unsigned width = size <= 0xff ? 1 : size <= 0xffff ? 2 : size <= 0xffffff ? 3 : 4;
+		buf_append_u8(to, (uint8_t)(0x88 | width));
+		for (unsigned i = width; i > 0; i--)
+			buf_append_u8(to, (uint8_t)(size >> (8 * (i - 1))));
+		if (compress_deflate(bytes, size, size - width, to))
+			return;
+		to->size = start;
+	}
+	buf_append_u8(to, 0);
+	buf_append(to, bytes, size);
+}
+
 static enum err_code append_string(const struct column *column, const uint8_t *bytes, size_t size, struct buf *to,
                                    struct err *err)
 {
-	bool has_method = is_compressed(column) && size > 0;
-	uint64_t stored_size = (uint64_t)size + has_method;
-	if (stored_size > stored_size_max(column))
+	size_t start = to->size, prefix = prefix_size(column);
+	if (size > content_size_max(column))
 		return fail_content(column, size, err);
-	for (unsigned i = 0; i < prefix_size(column); i++)
-		buf_append_u8(to, (uint8_t)(stored_size >> (8 * i)));
-	if (has_method)
-		buf_append_u8(to, 0);
-	buf_append(to, bytes, size);
+	buf_reserve(to, prefix);
+	to->size += prefix; /* written when the size of what is stored is known */
+	if (is_compressed(column))
+		append_stored(bytes, size, to);
+	else
+		buf_append(to, bytes, size);
+	uint64_t stored_size = to->size - start - prefix;
+	if (stored_size >> (8 * prefix) != 0) {
+		to->size = start;
+		return fail_content(column, size, err);
+	}
+	for (size_t i = 0; i < prefix; i++)
+		to->data[start + i] = (uint8_t)(stored_size >> (8 * i));
 	return ERR_OK;
 }
 
@@ -274,7 +301,8 @@ enum err_code field_append(const struct column *column, const uint8_t *bytes, si
 	if (is_string(column))
 		return append_string(column, bytes, size, to, err);
 	size_t width = plain_size(column);
-	if (size > width || (size < width && (size == 0 || !is_extensible(column))))
+	bool is_known = layouts[column->type].form != SIZE_UNKNOWN || column->type == COLUMN_NULL;
+	if (!is_known || size > width || (size < width && (size == 0 || !is_extensible(column))))
 		return fail_content(column, size, err);
 	if (layouts[column->type].form == SIZE_HIRES && !plausible_time(column, cursor_of(bytes, size)))
 		return fail_content(column, size, err);

@@ -44,10 +44,12 @@ struct content {
 enum err_code field_content(const struct column *column, const struct field *field, struct buf *scratch,
                             const uint8_t **ret_bytes, size_t *ret_size, struct err *err) ERR_MUST_CHECK;
 /* Appends a field of this column with this content. An integer, ENUM or SET of fewer bytes than the column's is
- * extended, by the column's sign: so contents can move to a wider column. ERR_MALFORMED, and nothing appended, for what
- * can't be a value of the column. */
+ * extended, by the column's sign: so contents can move to a wider column. What goes into a compressed column is
+ * compressed. ERR_MALFORMED, and nothing appended, for what can't be a value of the column. */
 enum err_code field_append(const struct column *column, const uint8_t *bytes, size_t size, struct buf *to,
                            struct err *err) ERR_MUST_CHECK;
+/* The most bytes that a content of this column can have. */
+uint64_t content_size_max(const struct column *column);
 /* Of an integer column (not BIT, YEAR, ENUM, SET); a negative value is sign-extended: cast it to int64_t. */
 enum err_code value_uint(const struct column *column, const struct field *field, uint64_t *ret_value, struct err *err)
     ERR_MUST_CHECK;
