@@ -17,13 +17,8 @@
 #define SYNCLINE_MERGE_MERGE_H
 
 #include "binlog/gtid.h"
+#include "binlog/value.h"
 #include "merge/stamp.h"
-
-struct merge_value {
-	const uint8_t *bytes; /* content, without a length prefix; borrowed */
-	uint32_t size;
-	bool is_null;
-};
 
 struct merge_columns {
 	uint32_t count;
@@ -61,7 +56,7 @@ enum merge_op { MERGE_INSERT, MERGE_UPDATE, MERGE_DELETE };
 struct merge_change {
 	enum merge_op op;
 	const struct merge_table *table;
-	const struct merge_value *before, *after;
+	const struct content *before, *after;
 };
 
 struct merge_transaction {
@@ -76,7 +71,7 @@ struct merge_transaction {
 struct merge_step {
 	enum merge_op op;
 	const struct merge_table *table;
-	const struct merge_value *before, *after; /* full rows; NULL as in a change */
+	const struct content *before, *after; /* full rows; NULL as in a change */
 	bool no_cascade; /* half of a move that passes by "not there": without foreign key checks, or children would go */
 };
 
@@ -96,11 +91,11 @@ struct merge_record {
 	enum merge_kind kind;
 	const struct merge_table *table;
 	struct gtid loser, winner;
-	uint32_t loser_time, winner_time;  /* of their stamps */
-	const struct merge_value *base;    /* the row before both, NULL if it was inserted */
-	const struct merge_value *local;   /* the row as this node wrote it */
-	const struct merge_value *applied; /* the row as it is now, NULL: none */
-	const bool *lost;                  /* by column: local's value is no more */
+	uint32_t loser_time, winner_time; /* of their stamps */
+	const struct content *base;       /* the row before both, NULL if it was inserted */
+	const struct content *local;      /* the row as this node wrote it */
+	const struct content *applied;    /* the row as it is now, NULL: none */
+	const bool *lost;                 /* by column: local's value is no more */
 };
 
 struct merge_outcome {
@@ -138,9 +133,9 @@ bool merge_has_tie(const struct merge *merge, uint64_t tie);
 
 /* Hashes that tell rows, and what ties rows to each other: a value in a unique index; a parent (of the child). False if a part of
  * it is NULL. `values` are a whole row. */
-uint64_t merge_row_key(const struct merge_table *table, const struct merge_value *values);
-bool merge_unique_tie(const struct merge_table *table, const struct merge_value *values, uint32_t index, uint64_t *ret);
-bool merge_parent_key(const struct merge_table *table, const struct merge_value *values, uint32_t reference,
+uint64_t merge_row_key(const struct merge_table *table, const struct content *values);
+bool merge_unique_tie(const struct merge_table *table, const struct content *values, uint32_t index, uint64_t *ret);
+bool merge_parent_key(const struct merge_table *table, const struct content *values, uint32_t reference,
                       uint64_t *ret_row_key);
 uint64_t merge_parent_tie(uint64_t parent_row_key);
 

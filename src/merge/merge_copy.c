@@ -19,7 +19,7 @@ static void add_tied(const struct merge *m, uint64_t what, struct component *c)
 		component_add(c, value->rows[i]);
 }
 
-static void add_of_values(const struct merge *m, const struct merge_table *table, const struct merge_value *values,
+static void add_of_values(const struct merge *m, const struct merge_table *table, const struct content *values,
                           struct component *c)
 {
 	uint64_t what;

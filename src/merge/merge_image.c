@@ -8,7 +8,7 @@
 #include <xxhash.h>
 
 /* One block: the image, its values, the flags, the bytes. */
-static struct image *assemble(const struct merge_table *table, const struct merge_value *values, const bool *gone)
+static struct image *assemble(const struct merge_table *table, const struct content *values, const bool *gone)
 {
 	size_t bytes = 0;
 	for (uint32_t i = 0; i < table->column_count; i++)
@@ -23,24 +23,24 @@ static struct image *assemble(const struct merge_table *table, const struct merg
 	}
 	at += table->reference_count * sizeof *gone;
 	for (uint32_t i = 0; i < table->column_count; i++) {
-		image->values[i] = (struct merge_value){.is_null = values[i].is_null};
+		image->values[i] = (struct content){.is_null = values[i].is_null};
 		if (values[i].is_null || values[i].size == 0)
 			continue;
 		memcpy(at, values[i].bytes, values[i].size);
-		image->values[i] = (struct merge_value){.bytes = at, .size = values[i].size};
+		image->values[i] = (struct content){.bytes = at, .size = values[i].size};
 		at += values[i].size;
 	}
 	return image;
 }
 
-struct image *image_new(const struct merge_table *table, const struct merge_value *values)
+struct image *image_new(const struct merge_table *table, const struct content *values)
 {
 	return assemble(table, values, NULL);
 }
 
 struct image *image_compose(const struct merge_table *table, const struct image *const *sources)
 {
-	struct merge_value *values = mem_alloc((table->column_count + 1) * sizeof *values);
+	struct content *values = mem_alloc((table->column_count + 1) * sizeof *values);
 	bool *gone = mem_alloc(table->reference_count + 1), any = false;
 	for (uint32_t i = 0; i < table->column_count; i++)
 		values[i] = sources[i]->values[i];
@@ -68,7 +68,7 @@ void image_release(struct image *image)
 		free(image);
 }
 
-bool value_equal(const struct merge_value *a, const struct merge_value *b)
+bool value_equal(const struct content *a, const struct content *b)
 {
 	if (a->is_null || b->is_null)
 		return a->is_null == b->is_null;
@@ -96,14 +96,14 @@ bool image_equal(const struct merge_table *table, const struct image *a, const s
 void image_lose(const struct merge_table *table, struct image **image, uint32_t reference)
 {
 	const struct merge_reference *r = &table->references[reference];
-	struct merge_value *values = mem_alloc((table->column_count + 1) * sizeof *values);
+	struct content *values = mem_alloc((table->column_count + 1) * sizeof *values);
 	bool *gone = mem_alloc(table->reference_count + 1);
 	memcpy(values, (*image)->values, table->column_count * sizeof *values);
 	if ((*image)->gone != NULL)
 		memcpy(gone, (*image)->gone, table->reference_count * sizeof *gone);
 	gone[reference] = r->on_delete != MERGE_SET_NULL;
 	for (uint32_t i = 0; r->on_delete == MERGE_SET_NULL && i < r->columns.count; i++)
-		values[r->columns.columns[i]] = (struct merge_value){.is_null = true};
+		values[r->columns.columns[i]] = (struct content){.is_null = true};
 	struct image *lost = assemble(table, values, gone);
 	image_release(*image);
 	*image = lost;
@@ -112,12 +112,12 @@ void image_lose(const struct merge_table *table, struct image **image, uint32_t 
 }
 
 /* Over the content of some columns; false if one is NULL. Sizes are hashed as well, so that values can't run together. */
-static bool hash_columns(const struct merge_columns *columns, const struct merge_value *values, uint64_t seed,
+static bool hash_columns(const struct merge_columns *columns, const struct content *values, uint64_t seed,
                          uint64_t *ret)
 {
 	uint64_t hash = seed;
 	for (uint32_t i = 0; i < columns->count; i++) {
-		const struct merge_value *v = &values[columns->columns[i]];
+		const struct content *v = &values[columns->columns[i]];
 		if (v->is_null)
 			return false;
 		hash = XXH64(&v->size, sizeof v->size, hash);
@@ -127,14 +127,14 @@ static bool hash_columns(const struct merge_columns *columns, const struct merge
 	return true;
 }
 
-uint64_t merge_row_key(const struct merge_table *table, const struct merge_value *values)
+uint64_t merge_row_key(const struct merge_table *table, const struct content *values)
 {
 	uint64_t key = table->id;
 	hash_columns(&table->key, values, table->id, &key); /* a primary key has no NULL */
 	return key;
 }
 
-bool merge_unique_tie(const struct merge_table *table, const struct merge_value *values, uint32_t index, uint64_t *ret)
+bool merge_unique_tie(const struct merge_table *table, const struct content *values, uint32_t index, uint64_t *ret)
 {
 	uint64_t hash;
 	if (!hash_columns(&table->uniques[index], values, table->id + index + 1, &hash))
@@ -143,7 +143,7 @@ bool merge_unique_tie(const struct merge_table *table, const struct merge_value 
 	return true;
 }
 
-bool merge_parent_key(const struct merge_table *table, const struct merge_value *values, uint32_t reference,
+bool merge_parent_key(const struct merge_table *table, const struct content *values, uint32_t reference,
                       uint64_t *ret_row_key)
 {
 	const struct merge_reference *r = &table->references[reference];

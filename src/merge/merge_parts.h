@@ -23,16 +23,16 @@
 struct image {
 	unsigned references;
 	bool *gone; /* by reference of the table: gone with that parent. NULL: none */
-	struct merge_value values[];
+	struct content values[];
 };
 
-struct image *image_new(const struct merge_table *table, const struct merge_value *values);
+struct image *image_new(const struct merge_table *table, const struct content *values);
 /* Column by column from these images. */
 struct image *image_compose(const struct merge_table *table, const struct image *const *sources);
 struct image *image_keep(struct image *image); /* accepts NULL, as do the next two */
 void image_release(struct image *image);
 bool image_equal(const struct merge_table *table, const struct image *a, const struct image *b);
-bool value_equal(const struct merge_value *a, const struct merge_value *b);
+bool value_equal(const struct content *a, const struct content *b);
 /* Its parent in this reference was deleted: the columns become NULL, or the row gone. *image is replaced. */
 void image_lose(const struct merge_table *table, struct image **image, uint32_t reference);
 bool image_is_gone(const struct merge_table *table, const struct image *image);
@@ -141,7 +141,7 @@ struct steps {
 
 void steps_clear(struct steps *steps);
 /* Keeps the image until steps_clear. */
-const struct merge_value *steps_borrow(struct steps *steps, struct image *image);
+const struct content *steps_borrow(struct steps *steps, struct image *image);
 void steps_free(struct steps *steps);
 
 struct records {

@@ -47,7 +47,7 @@ int row_order(const struct row *a, const struct row *b)
 		return a->table->id < b->table->id ? -1 : 1;
 	const struct image *x = a->identity, *y = b->identity;
 	for (uint32_t i = 0; i < a->table->key.count; i++) {
-		const struct merge_value *v = &x->values[a->table->key.columns[i]], *w = &y->values[a->table->key.columns[i]];
+		const struct content *v = &x->values[a->table->key.columns[i]], *w = &y->values[a->table->key.columns[i]];
 		uint32_t size = v->size < w->size ? v->size : w->size;
 		int order = size ? memcmp(v->bytes, w->bytes, size) : 0;
 		if (order != 0 || v->size != w->size)
@@ -333,7 +333,7 @@ void steps_free(struct steps *s)
 	*s = (struct steps){0};
 }
 
-const struct merge_value *steps_borrow(struct steps *s, struct image *image)
+const struct content *steps_borrow(struct steps *s, struct image *image)
 {
 	if (image == NULL)
 		return NULL;

@@ -144,17 +144,16 @@ static bool same(const struct server_row *a, const struct server_row *b, int tab
 
 /* ---- Between the server's rows and the engine's ---- */
 
-static void to_values(const struct server_row *row, int table, uint8_t bytes[COLUMNS_MAX][4],
-                      struct merge_value *values)
+static void to_values(const struct server_row *row, int table, uint8_t bytes[COLUMNS_MAX][4], struct content *values)
 {
 	for (uint32_t c = 0; c < tables[table].column_count; c++) {
 		for (int b = 0; b < 4; b++) /* the highest byte first, so that bytes sort as the numbers do */
 			bytes[c][b] = (uint8_t)(row->values[c] >> (24 - 8 * b));
-		values[c] = (struct merge_value){.bytes = bytes[c], .size = 4, .is_null = row->is_null[c]};
+		values[c] = (struct content){.bytes = bytes[c], .size = 4, .is_null = row->is_null[c]};
 	}
 }
 
-static struct server_row from_values(const struct merge_value *values, int table)
+static struct server_row from_values(const struct content *values, int table)
 {
 	struct server_row row = {.there = values != NULL};
 	for (uint32_t c = 0; values != NULL && c < tables[table].column_count; c++) {
@@ -293,7 +292,7 @@ static void resolve(struct node *n, const struct merge_transaction *t)
 static void give(struct node *n, const struct transaction *t, bool is_own)
 {
 	static uint8_t bytes[CHANGES_MAX * 2][COLUMNS_MAX][4];
-	static struct merge_value values[CHANGES_MAX * 2][COLUMNS_MAX];
+	static struct content values[CHANGES_MAX * 2][COLUMNS_MAX];
 	struct merge_change changes[CHANGES_MAX];
 	struct merge_transaction head = t->head;
 	for (size_t i = 0; i < t->count; i++) {

@@ -18,10 +18,10 @@ static const uint32_t key_columns[] = {0};
 static const uint16_t groups[] = {0, 1, 1, 2};
 static const struct merge_table person = {.id = 77, .column_count = COLUMNS, .key = {1, key_columns}, .groups = groups};
 
-static void fill(struct merge_value *values, const char *const *texts)
+static void fill(struct content *values, const char *const *texts)
 {
 	for (int i = 0; i < COLUMNS; i++)
-		values[i] = (struct merge_value){.bytes = (const uint8_t *)texts[i], .size = (uint32_t)strlen(texts[i])};
+		values[i] = (struct content){.bytes = (const uint8_t *)texts[i], .size = (uint32_t)strlen(texts[i])};
 }
 
 static struct merge *copy; /* what the last outcome is borrowed from */
@@ -30,7 +30,7 @@ static struct merge *copy; /* what the last outcome is borrowed from */
 static struct merge_outcome write(struct merge *m, uint32_t me, uint32_t origin, uint64_t seq, uint32_t time,
                                   const uint64_t context[2], const char *const *before, const char *const *after)
 {
-	static struct merge_value old[COLUMNS], new[COLUMNS];
+	static struct content old[COLUMNS], new[COLUMNS];
 	if (before != NULL)
 		fill(old, before);
 	if (after != NULL)
@@ -70,7 +70,7 @@ static int forget(void **state)
 	return 0;
 }
 
-static void assert_row(const struct merge_value *values, const char *const *texts)
+static void assert_row(const struct content *values, const char *const *texts)
 {
 	for (int i = 0; i < COLUMNS; i++) {
 		assert_int_equal(values[i].size, strlen(texts[i]));
@@ -218,7 +218,7 @@ static void test_a_plan_is_told_until_it_is_shown(void **state)
 	static const char *const one[] = {"1", "Elm St", "Oslo", "30"}, *const two[] = {"1", "Main St", "Oslo", "31"};
 	struct merge *m = merge_new(1);
 	write(m, 1, 1, 1, 100, (uint64_t[]){0, 0}, base, one);
-	struct merge_value before[COLUMNS], after[COLUMNS];
+	struct content before[COLUMNS], after[COLUMNS];
 	fill(before, base);
 	fill(after, two);
 	struct vector nothing = {0};
