@@ -141,12 +141,17 @@ static double load(struct window *w, uint64_t rows, uint64_t loads, uint64_t rec
 	return ns;
 }
 
-/* Nanoseconds a transaction, when half of them are settled at once. */
-static double settle_half(struct window *w, uint64_t writes)
+/* Nanoseconds a transaction, when half of them are settled; the longest call counts in *longest_ns. */
+static double settle_half(struct window *w, uint64_t writes, double *longest_ns)
 {
 	struct vector everywhere = {.count = 1, .gtids = {{1, 1, writes / 2}}};
 	double started = now_ns();
-	window_settle(w, &everywhere);
+	for (uint64_t left = writes / 2 / WINDOW_SETTLE_AT_ONCE + 1; left > 0; left--) {
+		double before = now_ns();
+		window_settle(w, &everywhere);
+		double ns = now_ns() - before;
+		*longest_ns = ns > *longest_ns ? ns : *longest_ns;
+	}
 	return (now_ns() - started) / ((double)writes / 2);
 }
 
@@ -157,9 +162,9 @@ static void measure(uint64_t writes)
 	double fill_ns = fill(w, writes, false);
 	double hit_ns = find(w, writes, true), miss_ns = find(w, writes, false), load_ns = load(w, writes, LOADS, 1);
 	long kib = private_kib();
-	double settle_ns = settle_half(w, writes);
-	printf("| %llu | %.0f | %.0f | %.0f | %.0f | %.0f | %.1f | %.0f |\n", (unsigned long long)writes, fill_ns, hit_ns,
-	       miss_ns, load_ns, settle_ns, (double)kib / 1024, (double)file_bytes / 1048576);
+	double longest_ns = 0, settle_ns = settle_half(w, writes, &longest_ns);
+	printf("| %llu | %.0f | %.0f | %.0f | %.0f | %.0f (%.1f) | %.1f | %.0f |\n", (unsigned long long)writes, fill_ns,
+	       hit_ns, miss_ns, load_ns, settle_ns, longest_ns / 1e6, (double)kib / 1024, (double)file_bytes / 1048576);
 	fflush(stdout);
 	window_free(w);
 	scratch_free(scratch);
@@ -182,7 +187,8 @@ int main(int argc, char **argv)
 	static const uint64_t sizes[] = {10000, 1000000, 10000000};
 	if (argc > 1)
 		folder = argv[1];
-	printf("| writes | ns a write | found | not found | one row's record | settle a transaction | private MiB | "
+	printf("| writes | ns a write | found | not found | one row's record | settle a transaction (longest call, ms) | "
+	       "private MiB | "
 	       "records MiB |\n"
 	       "|---|---|---|---|---|---|---|---|\n");
 	for (int i = 2; i < argc; i++)

@@ -1,7 +1,7 @@
 /* What the threads of one daemon share: the vector, the window, and who is applying what. Nothing else is shared.
  *
- * One mutex guards all of it; no function calls out while it is held, so there is no lock order to know. Every function
- * may be called from any thread.
+ * One mutex guards all of it; no function calls out while it is held, but for the window's scratch files, so there is no lock order to
+ * know. Every function may be called from any thread.
  *
  *   applied      this server's vector as the links know it: what is committed here
  *   tailed       how far the tail has read this server's log; the window holds what was written up to there

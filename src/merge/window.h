@@ -98,7 +98,9 @@ enum err_code window_read(struct window *window, uint64_t offset, struct window_
     ERR_MUST_CHECK;
 
 /* Everything up to this vector is known to be everywhere and may go. Places in the index are freed when it next grows, records up to
- * the first unsettled transaction at once, everything when nothing else is left. A constant number of steps a transaction. */
+ * the first unsettled transaction now, everything when nothing else is left. A constant number of steps a transaction, and of no more than so
+ * many a call, since the owner's lock is held: the next call goes on. */
+enum { WINDOW_SETTLE_AT_ONCE = 16384 };
 void window_settle(struct window *window, const struct vector *everywhere);
 size_t window_count(const struct window *window); /* of keys, counted for each domain */
 void window_clear(struct window *window);

@@ -198,13 +198,15 @@ void window_log_settle(struct window_log *log, const struct vector *everywhere)
 {
 	uint64_t end = window_data_end(&log->data);
 	struct window_entry e;
-	while (log->front < end && (log->front_gtid.seq == 0 || vector_has(everywhere, &log->front_gtid))) {
+	unsigned left = WINDOW_SETTLE_AT_ONCE;
+	while (log->front < end && left > 0 && (log->front_gtid.seq == 0 || vector_has(everywhere, &log->front_gtid))) {
 		if (window_log_entry(log, log->front, &e, NULL) != ERR_OK)
 			break;
 		log->front_gtid = e.gtid;
 		if (vector_has(everywhere, &e.gtid)) {
 			log->front = e.next != 0 ? e.next : end;
 			log->front_gtid.seq = 0;
+			left--;
 		}
 	}
 	window_data_drop(&log->data, log->front);

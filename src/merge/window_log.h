@@ -64,7 +64,7 @@ enum err_code window_log_links(struct window_log *log, const struct window_entry
 enum err_code window_log_read(struct window_log *log, uint64_t offset, struct window_record *to, struct err *err)
     ERR_MUST_CHECK;
 
-/* Drops the transactions at the front that are settled. */
+/* Drops the transactions at the front that are settled, WINDOW_SETTLE_AT_ONCE at most. */
 void window_log_settle(struct window_log *log, const struct vector *everywhere);
 void window_log_clear(struct window_log *log); /* the current transaction goes on */
 

@@ -638,7 +638,7 @@ static void test_a_million_records(void **state)
 	assert_true(disk.writes < 2 * disk.bytes.size / 60000);
 	for (uint64_t settled = 0; settled < RECORDS; settled += STEP) {
 		struct vector everywhere = {.count = 1, .gtids = {{.domain = 1, .server = 1, .seq = settled}}};
-		if (settled > 0)
+		for (int part = 0; settled > 0 && part <= STEP / WINDOW_SETTLE_AT_ONCE; part++)
 			window_settle(w, &everywhere);
 		for (uint64_t seq = 1; seq <= RECORDS; seq += 997) {
 			assert_int_equal(window_load(w, key_of(seq), &chain, NULL), ERR_OK);
@@ -665,7 +665,7 @@ static void test_a_million_records(void **state)
 static void test_bytes_on_both_sides_of_the_buffer(void **state)
 {
 	(void)state;
-	enum { MOST = 3000000 };
+	enum { STEPS = 6000 };
 	uint64_t seed = fresh_seed("bytes");
 	for (int on_heap = 0; on_heap < 2; on_heap++) {
 		struct disk disk = {.room = SIZE_MAX};
@@ -677,7 +677,7 @@ static void test_bytes_on_both_sides_of_the_buffer(void **state)
 		memset(buf_reserve(&model, WINDOW_DATA_START), 0, WINDOW_DATA_START);
 		model.size = WINDOW_DATA_START;
 		window_data_init(&data, on_heap ? NULL : &memory);
-		while (model.size < MOST) {
+		for (int step = 0; step < STEPS; step++) {
 			size_t size = below(&seed, 20) ? below(&seed, 500) : below(&seed, sizeof bytes);
 			fill(bytes, size, next_random(&seed));
 			assert_int_equal(window_data_append(&data, bytes, size, NULL), ERR_OK);
@@ -693,19 +693,67 @@ static void test_bytes_on_both_sides_of_the_buffer(void **state)
 				if (size > 0)
 					memcpy(model.data + from, bytes, size);
 			}
-			assert_int_equal(window_data_read(&data, from, buf_reserve(&read, size), size, NULL), ERR_OK);
+			/* Once it could not be read. */
+			disk.unreadable = below(&seed, 5) == 0;
+			enum err_code code = window_data_read(&data, from, buf_reserve(&read, size), size, NULL);
+			disk.unreadable = false;
+			if (code != ERR_OK)
+				assert_int_equal(window_data_read(&data, from, read.data, size, NULL), ERR_OK);
 			assert_memory_equal(read.data, model.data + from, size);
 			if (below(&seed, 100) == 0) {
 				dropped = model.size - below(&seed, left + 1);
 				window_data_drop(&data, dropped);
 			}
+			if (below(&seed, 500) == 0) {
+				window_data_clear(&data);
+				model.size = dropped = WINDOW_DATA_START;
+			}
 		}
 		assert_true(straddled > 10);
+		/* Others at the same offsets, after all was cleared. */
+		for (uint8_t i = 0; i < 3; i++) {
+			window_data_clear(&data);
+			memset(bytes, i, sizeof bytes);
+			assert_int_equal(window_data_append(&data, bytes, sizeof bytes, NULL), ERR_OK);
+			assert_int_equal(window_data_read(&data, WINDOW_DATA_START, read.data, 100, NULL), ERR_OK);
+			assert_memory_equal(read.data, bytes, 100);
+		}
 		window_data_done(&data);
 		buf_free(&model);
 		buf_free(&read);
 		buf_free(&disk.bytes);
 	}
+}
+
+/* A peer comes back with half a million transactions at once. While they go the links wait for the lock, so they go in parts; all of them
+ * are settled from the first on. */
+static void test_much_is_settled_in_parts(void **state)
+{
+	(void)state;
+	enum { RECORDS = 500000 };
+	struct disk disk;
+	struct window *w = window_on(&disk);
+	const uint64_t key = 1;
+	uint64_t number = 0;
+	for (number = 1; number <= RECORDS; number++) {
+		struct window_transaction t = {.gtid = {.domain = 1, .server = 1, .seq = number}};
+		assert_int_equal(window_begin(w, &t, NULL), ERR_OK);
+		assert_int_equal(window_add(w, &key, 1, (const uint8_t *)&number, sizeof number, NULL), ERR_OK);
+	}
+	size_t all = disk.bytes.size, calls = 0, dropped = 0;
+	struct vector everywhere = {.count = 1, .gtids = {{.domain = 1, .server = 1, .seq = RECORDS - 1}}};
+	struct window_chain chain = {0};
+	do {
+		assert_true(calls++ < 100);
+		window_settle(w, &everywhere);
+		assert_int_equal(window_load(w, key, &chain, NULL), ERR_OK);
+		assert_int_equal(chain.count, 1);
+		assert_true(disk.dropped - dropped <= all / RECORDS * (WINDOW_SETTLE_AT_ONCE + 1000));
+		dropped = disk.dropped;
+	} while (dropped < all - 65536);
+	assert_in_range(calls, RECORDS / WINDOW_SETTLE_AT_ONCE, RECORDS / WINDOW_SETTLE_AT_ONCE + 1);
+	window_chain_free(&chain);
+	done(w, &disk);
 }
 
 /* ---- Against a model ---- */
@@ -871,6 +919,7 @@ int main(void)
 	    cmocka_unit_test(test_an_offset_that_is_none),
 	    cmocka_unit_test(test_a_row_that_is_written_very_often),
 	    cmocka_unit_test(test_a_million_records),
+	    cmocka_unit_test(test_much_is_settled_in_parts),
 	    cmocka_unit_test(test_bytes_on_both_sides_of_the_buffer),
 	    cmocka_unit_test(test_the_store_does_as_the_model),
 	};
