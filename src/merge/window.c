@@ -209,7 +209,7 @@ enum err_code window_add(struct window *w, const uint64_t *keys, size_t key_coun
 		return code;
 	if (vector_has(&w->everywhere, gtid) || key_count == 0)
 		return ERR_OK;
-	if (record_size > UINT32_MAX || key_count > KEYS_MAX)
+	if (record_size > INT32_MAX || key_count > KEYS_MAX)
 		return err_set(err, ERR_UNSUPPORTED, "transaction %u-%u-%llu has a row change of %zu bytes with %zu keys",
 		               (unsigned)gtid->domain, (unsigned)gtid->server, (unsigned long long)gtid->seq, record_size,
 		               key_count);
