@@ -1,9 +1,10 @@
-/* What the window costs: nanoseconds a write and a look-up, and private memory, from ten thousand to ten million writes that a peer
- * doesn't have yet.
+/* What the window costs: nanoseconds a write and a look-up, and private memory, from ten thousand to ten million writes
+ * that a peer doesn't have yet.
  *
  *   window_bench [FOLDER [WRITES…]]
  *
- * The scratch files go to FOLDER (/tmp). Exit status 1 when private memory has reached 64 MiB. docs/performance.md has the results.
+ * The scratch files go to FOLDER (/tmp). Exit status 1 when private memory has reached 64 MiB. docs/performance.md has
+ * the results.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,11 +1,12 @@
 /* Scratch space in files: unlinked files of the state folder, which vanish with the process.
  *
- * Memory: large tables are mapped files, so that the kernel can write them out when memory is short. Small ones come from the heap, and
- * so does all if no file can be made (a full disk).
- * Bytes at offsets: one file, read and written without being mapped, so that it may outgrow the address space; it is made by
- * the first write.
+ * Memory: large tables are mapped files, so that the kernel can write them out when memory is short. Small ones come
+ * from the heap, and so does all if no file can be made (a full disk).
+ * Bytes at offsets: one file, read and written without being mapped, so that it may outgrow the address space; it is
+ * made by the first write.
  *
- * The functions take the scratch as void *, as struct window_memory's callbacks do. Memory: any thread. Bytes: the owner locks.
+ * The functions take the scratch as void *, as struct window_memory's callbacks do. Memory: any thread. Bytes: the
+ * owner locks.
  */
 #ifndef SYNCLINE_LINK_SCRATCH_H
 #define SYNCLINE_LINK_SCRATCH_H

@@ -2,18 +2,19 @@
  *
  * It answers two questions about a key (a 64-bit hash of a row's primary key, of a unique value, of a reference):
  *
- *   window_find   did anybody write this without knowing of that? A constant number of steps, whatever the window's size and
- *                 however often the key was written.
- *   window_load   which writes were that? Those that came with a record, which window_read gives back with its transaction. Costs
- *                 what the records of this one key cost.
+ *   window_find   did anybody write this without knowing of that? A constant number of steps, whatever the window's
+ *                 size and however often the key was written.
+ *   window_load   which writes were that? Those that came with a record, which window_read gives back with its
+ *                 transaction. Costs what the records of this one key cost.
  *
- * An index holds for each key and domain the seq of the last write and the offset of the last record: open addressing, 24 bytes a
- * place, at most three quarters full, grown and cleaned by rebuilding. The records lie in the order of the log, each with the offset of
- * the one before it for each of its keys. Both are where the owner says (struct window_memory): files, so that a big transaction
- * or a long absence of a peer costs disk and no memory. The window itself keeps 64 KiB of what was written last, and nothing
- * that grows.
+ * An index holds for each key and domain the seq of the last write and the offset of the last record: open addressing,
+ * 24 bytes a place, at most three quarters full, grown and cleaned by rebuilding. The records lie in the order of the
+ * log, each with the offset of the one before it for each of its keys. Both are where the owner says (struct
+ * window_memory): files, so that a big transaction or a long absence of a peer costs disk and no memory. The window
+ * itself keeps 64 KiB of what was written last, and nothing that grows.
  *
- * What always holds: what was added and isn't settled is found and loaded. What is settled may still be found, it is never loaded.
+ * What always holds: what was added and isn't settled is found and loaded. What is settled may still be found, it is
+ * never loaded.
  *
  * Transactions are given in the log's order, one at a time:
  *
@@ -28,15 +29,17 @@
 
 struct window;
 
-/* Where the window lies. get and put are the index, the others the records; either may be NULL altogether: then the heap. */
+/* Where the window lies. get and put are the index, the others the records; either may be NULL altogether: then the
+ * heap. */
 struct window_memory {
 	/* Zeroed memory, and its return. */
 	void *(*get)(void *context, size_t bytes);
 	void (*put)(void *context, void *memory, size_t bytes);
-	/* Bytes at 64-bit offsets: appended without gaps, now and then a few written again. All of it or false, with errno. */
+	/* Bytes at 64-bit offsets: appended without gaps, now and then a few written again. All, or false with errno. */
 	bool (*read)(void *context, uint64_t offset, void *to, size_t size);
 	bool (*write)(void *context, uint64_t offset, const void *from, size_t size);
-	/* What lies before `upto` will not be read again; WINDOW_DROP_ALL: nothing will, and offsets start again. Called often. */
+	/* What lies before `upto` will not be read again; WINDOW_DROP_ALL: nothing will, and offsets start again. Called
+	 * often. */
 	void (*drop)(void *context, uint64_t upto);
 	void *context;
 	const char *where; /* of the records, for messages: a folder. Borrowed; NULL: "memory" */
@@ -53,20 +56,20 @@ struct window_transaction {
 	const struct vector *context; /* borrowed for the call; NULL is an empty one */
 };
 
-/* What is added from here on is this transaction's. A domain beyond the VECTOR_DOMAINS_MAX first ones and a seq beyond 2^56 are
- * refused: ERR_UNSUPPORTED. Costs nothing until something is added. */
+/* What is added from here on is this transaction's. A domain beyond the VECTOR_DOMAINS_MAX first ones and a seq beyond
+ * 2^56 are refused: ERR_UNSUPPORTED. Costs nothing until something is added. */
 enum err_code window_begin(struct window *window, const struct window_transaction *transaction, struct err *err)
     ERR_MUST_CHECK;
-/* A row write, to be found under each of these keys; a key given twice counts once. The record is copied and means nothing to the window;
- * with a size of 0 the write is found but not loaded. What is settled already isn't taken in.
- * ERR_IO: the storage refuses (disk full). From then on all but window_find is refused with this error, until the owner clears the
- * window, to fill it again from its log. */
+/* A row write, to be found under each of these keys; a key given twice counts once. The record is copied and means
+ * nothing to the window; with a size of 0 the write is found but not loaded. What is settled already isn't taken in.
+ * ERR_IO: the storage refuses (disk full). From then on all but window_find is refused with this error, until the owner
+ * clears the window, to fill it again from its log. */
 enum err_code window_add(struct window *window, const uint64_t *keys, size_t key_count, const uint8_t *record,
                          size_t record_size, struct err *err) ERR_MUST_CHECK;
 /* All that was begun is complete. */
 void window_end(struct window *window);
-/* The log's reading was cut off and goes on after what was complete: the records since window_end are forgotten, since they will come
- * again. (That their keys were written is still found.) */
+/* The log's reading was cut off and goes on after what was complete: the records since window_end are forgotten, since
+ * they will come again. (That their keys were written is still found.) */
 enum err_code window_rewind(struct window *window, struct err *err) ERR_MUST_CHECK;
 
 /* A write to this key that is not in the context and not of `origin` itself. */
@@ -76,8 +79,7 @@ bool window_find(const struct window *window, uint64_t key, uint32_t origin, con
 /* The records of a key, the oldest first. = {0}, used for as many loads as one likes, then freed. */
 struct window_chain {
 	size_t count, capacity;
-	uint64_t
-	    *offsets; /* names of the records: ascending in the log's order, the same under whichever key it was found */
+	uint64_t *offsets; /* name the records: ascending in the order of the log, the same under whichever key */
 };
 void window_chain_free(struct window_chain *chain);
 
@@ -90,16 +92,17 @@ struct window_record {
 };
 void window_record_free(struct window_record *record);
 
-/* All unsettled records that were added under this key, whatever their domain; none is an empty chain. The offsets are good until
- * the window is settled or cleared. What is in `to` after a failure says nothing, here and in window_read. */
+/* All unsettled records that were added under this key, whatever their domain; none is an empty chain. The offsets are
+ * good until the window is settled or cleared. What is in `to` after a failure says nothing, here and in
+ * window_read. */
 enum err_code window_load(struct window *window, uint64_t key, struct window_chain *to, struct err *err) ERR_MUST_CHECK;
 /* An offset that is none any more: ERR_MALFORMED. */
 enum err_code window_read(struct window *window, uint64_t offset, struct window_record *to, struct err *err)
     ERR_MUST_CHECK;
 
-/* Everything up to this vector is known to be everywhere and may go. Places in the index are freed when it next grows, records up to
- * the first unsettled transaction now, everything when nothing else is left. A constant number of steps a transaction, and of no more than so
- * many a call, since the owner's lock is held: the next call goes on. */
+/* Everything up to this vector is known to be everywhere and may go. Places in the index are freed when it next grows,
+ * records up to the first unsettled transaction now, everything when nothing else is left. A constant number of steps a
+ * transaction, and of no more than so many a call, since the owner's lock is held: the next call goes on. */
 enum { WINDOW_SETTLE_AT_ONCE = 16384 };
 void window_settle(struct window *window, const struct vector *everywhere);
 size_t window_count(const struct window *window); /* of keys, counted for each domain */

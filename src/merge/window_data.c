@@ -139,7 +139,8 @@ static enum err_code fetch(struct window_data *d, uint64_t offset, void *to, siz
 	               d->storage.where, strerror(errno));
 }
 
-/* From the storage. Small ranges with some of what lies before, where a record's transaction is, and more of what follows. */
+/* From the storage. Small ranges with some of what lies before, where a record's transaction is, and more of what
+ * follows. */
 static enum err_code read_stored(struct window_data *d, uint64_t offset, void *to, size_t size, struct err *err)
 {
 	if (size > WINDOW_DATA_NEAR / 2)

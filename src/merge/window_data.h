@@ -1,7 +1,8 @@
 /* Where the window's records lie: bytes at offsets, in the owner's storage or on the heap (struct window_memory).
  *
- * Bytes are appended at the end and keep their offset until all is cleared. They gather in a buffer before they are written, and large
- * pieces pass by it; what is read brings some of its neighbours along, which are mostly read next. Readers notice nothing of it. When the storage has refused to write, everything is refused with the same error until
+ * Bytes are appended at the end and keep their offset until all is cleared. They gather in a buffer before they are
+ * written, and large pieces pass by it; what is read brings some of its neighbours along, which are mostly read next.
+ * Readers notice nothing of it. When the storage has refused to write, everything is refused with the same error until
  * all is cleared. Embedded in its owner, who locks.
  */
 #ifndef SYNCLINE_MERGE_WINDOW_DATA_H

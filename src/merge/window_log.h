@@ -1,8 +1,9 @@
 /* The window's transactions and records, as they lie in its data, in the order of the log.
  *
- * A transaction's entry stands before the entries of its records. Each points to the next transaction, so that the first unsettled one
- * is found by walking over transactions only; a record points to its transaction, and, for each of its keys, to the record before it
- * under that key. The index that points to the newest ones is the caller's. Embedded in its owner, who locks.
+ * A transaction's entry stands before the entries of its records. Each points to the next transaction, so that the
+ * first unsettled one is found by walking over transactions only; a record points to its transaction, and, for each of
+ * its keys, to the record before it under that key. The index that points to the newest ones is the caller's. Embedded
+ * in its owner, who locks.
  */
 #ifndef SYNCLINE_MERGE_WINDOW_LOG_H
 #define SYNCLINE_MERGE_WINDOW_LOG_H

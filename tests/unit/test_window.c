@@ -1,8 +1,8 @@
 /* src/merge/window as a store: the writes of a row come back as they were given, in the order of the log.
  *
- * A conflict is decided from what the window gives back. A write that is missing there loses without a record, one that is there
- * twice or out of order makes a node show other rows than its peers, and a window that grows in memory ends the daemon
- * on the day after a peer's long absence. That its keys are found is in test_merge.c.
+ * A conflict is decided from what the window gives back. A write that is missing there loses without a record, one that
+ * is there twice or out of order makes a node show other rows than its peers, and a window that grows in memory ends
+ * the daemon on the day after a peer's long absence. That its keys are found is in test_merge.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -192,8 +192,8 @@ static bool is_found(const struct window *w, uint64_t key, uint32_t origin, cons
 
 /* ---- Tests ---- */
 
-/* Three nodes wrote rows that share a unique value (key 50). Whoever decides needs all of them, in the order in which this node's log has
- * them, each with its transaction; in another order the loser wins. */
+/* Three nodes wrote rows that share a unique value (key 50). Whoever decides needs all of them, in the order in which
+ * this node's log has them, each with its transaction; in another order the loser wins. */
 static void test_a_key_gives_back_its_writes_in_the_logs_order(void **state)
 {
 	(void)state;
@@ -238,8 +238,9 @@ static void test_a_key_gives_back_its_writes_in_the_logs_order(void **state)
 	window_free(w);
 }
 
-/* Node 3 has been away for a week, so node 1's writes stay while node 2's, between them, are settled again and again. Those must not come back
- * into a decision that every other node made without them, and the room of what is settled must come back to the disk. */
+/* Node 3 has been away for a week, so node 1's writes stay while node 2's, between them, are settled again and again.
+ * Those must not come back into a decision that every other node made without them, and the room of what is settled
+ * must come back to the disk. */
 static void test_settling_one_domain_of_several(void **state)
 {
 	(void)state;
@@ -287,8 +288,8 @@ static void test_settling_one_domain_of_several(void **state)
 	done(w, &disk);
 }
 
-/* Peers are quick: everything is settled while a large transaction is still being read, and its next rows must find its domain and its
- * entry, though both were just cleared. */
+/* Peers are quick: everything is settled while a large transaction is still being read, and its next rows must find its
+ * domain and its entry, though both were just cleared. */
 static void test_all_is_settled_within_a_transaction(void **state)
 {
 	(void)state;
@@ -322,8 +323,8 @@ static void test_all_is_settled_within_a_transaction(void **state)
 	done(w, &disk);
 }
 
-/* All records are settled, but not that a key was written, so nothing is cleared: what comes next must not be hung onto an entry whose room
- * the disk has got back. */
+/* All records are settled, but not that a key was written, so nothing is cleared: what comes next must not be hung onto
+ * an entry whose room the disk has got back. */
 static void test_the_last_transaction_is_dropped(void **state)
 {
 	(void)state;
@@ -365,8 +366,8 @@ static void test_the_last_transaction_is_dropped(void **state)
 	done(w, &disk);
 }
 
-/* The index is built anew as it grows, and then leaves out what is settled: a place that loses its offset there is a row whose writes
- * are gone. */
+/* The index is built anew as it grows, and then leaves out what is settled: a place that loses its offset there is a
+ * row whose writes are gone. */
 static void test_a_growing_index_keeps_the_chains(void **state)
 {
 	(void)state;
@@ -399,8 +400,8 @@ static void fill(uint8_t *bytes, size_t size, uint64_t seed)
 		bytes[i] = (uint8_t)(seed * 131 + i * 7 + i / 251);
 }
 
-/* A record lies partly in the file and partly in what isn't written yet, a large one passes by the buffer, a row has more keys than are read
- * at once: an image with a few wrong bytes is a row with wrong values on one node. */
+/* A record lies partly in the file and partly in what isn't written yet, a large one passes by the buffer, a row has
+ * more keys than are read at once: an image with a few wrong bytes is a row with wrong values on one node. */
 static void test_records_of_every_size_come_back(void **state)
 {
 	(void)state;
@@ -444,8 +445,8 @@ static void test_records_of_every_size_come_back(void **state)
 	done(w, &disk);
 }
 
-/* The disk is full. Going on as if the write were kept would lose it in the next conflict, in silence; the message is what the operator
- * has. Once the owner has cleared the window it takes everything again. */
+/* The disk is full. Going on as if the write were kept would lose it in the next conflict, in silence; the message is
+ * what the operator has. Once the owner has cleared the window it takes everything again. */
 static void test_a_full_disk_is_an_error(void **state)
 {
 	(void)state;
@@ -504,8 +505,8 @@ static void test_a_full_disk_is_an_error(void **state)
 	done(w, &disk);
 }
 
-/* The server is restarted while its log is read, in the middle of a group, and the group is read again from its start: with its rows
- * in the window twice, an update that undoes another would be applied to the wrong version. */
+/* The server is restarted while its log is read, in the middle of a group, and the group is read again from its start:
+ * with its rows in the window twice, an update that undoes another would be applied to the wrong version. */
 static void test_a_group_that_is_read_again(void **state)
 {
 	(void)state;
@@ -583,9 +584,9 @@ static void test_an_offset_that_is_none(void **state)
 	done(w, &disk);
 }
 
-/* A counter that every transaction adds to, while a peer is away. To look it up must not become slower, for that is done for each row
- * that comes in; and its writes are still all there. The limits are far above what it takes, and far below going through
- * all of them each time. */
+/* A counter that every transaction adds to, while a peer is away. To look it up must not become slower, for that is
+ * done for each row that comes in; and its writes are still all there. The limits are far above what it takes, and far
+ * below going through all of them each time. */
 static void test_a_row_that_is_written_very_often(void **state)
 {
 	(void)state;
@@ -616,8 +617,8 @@ static void test_a_row_that_is_written_very_often(void **state)
 	done(w, &disk);
 }
 
-/* A million rows, and then the peer comes back and has them step by step: each is as it was written, and what the disk holds goes with
- * what is left. */
+/* A million rows, and then the peer comes back and has them step by step: each is as it was written, and what the disk
+ * holds goes with what is left. */
 static void test_a_million_records(void **state)
 {
 	(void)state;
@@ -660,8 +661,8 @@ static void test_a_million_records(void **state)
 	done(w, &disk);
 }
 
-/* Ranges that lie on both sides of what is written, in what is read and in what is changed: an entry's bytes from the wrong side
- * are another row's. */
+/* Ranges that lie on both sides of what is written, in what is read and in what is changed: an entry's bytes from the
+ * wrong side are another row's. */
 static void test_bytes_on_both_sides_of_the_buffer(void **state)
 {
 	(void)state;
@@ -725,8 +726,8 @@ static void test_bytes_on_both_sides_of_the_buffer(void **state)
 	}
 }
 
-/* A peer comes back with half a million transactions at once. While they go the links wait for the lock, so they go in parts; all of them
- * are settled from the first on. */
+/* A peer comes back with half a million transactions at once. While they go the links wait for the lock, so they go in
+ * parts; all of them are settled from the first on. */
 static void test_much_is_settled_in_parts(void **state)
 {
 	(void)state;
