@@ -6,7 +6,8 @@
  *     for (struct cursor c = cursor_of(events.data, events.size); rows_writer_next(&c, &event);) …
  *
  * Which columns are present is the same for all rows. Of an update, the server finds the row by what is present before and
- * changes what is present after. Of a write, columns that aren't present get their defaults. A table map event with the same
+ * changes what is present after. Of a write, columns that aren't present get their defaults, if
+ * these are plain (column_default_is_plain). A table map event with the same
  * id goes ahead of the events (table_map_append).
  *
  * The writer is embedded in its caller and owns nothing. The events are appended to the caller's buffer, one behind the other, and it

@@ -200,6 +200,30 @@ enum err_code column_from_definition(const struct column_definition *definition,
 	return ERR_OK;
 }
 
+static bool has_word(const char *text, const char *word)
+{
+	return text != NULL && strstr(text, word) != NULL;
+}
+
+static bool is_literal(const char *text)
+{
+	if ((text[0] == 'b' || text[0] == 'x') && text[1] == '\'')
+		return true;
+	return text[0] == '\'' || text[0] == '-' || (text[0] >= '0' && text[0] <= '9');
+}
+
+bool column_default_is_plain(const struct column_definition *definition)
+{
+	const struct definition_type *type = find_type(definition->data_type);
+	if (has_word(definition->extra, "auto_increment") || has_word(definition->extra, "STORED GENERATED"))
+		return false;
+	if (definition->column_default == NULL || strcmp(definition->column_default, "NULL") == 0)
+		return true;
+	if (type == NULL || type->type == COLUMN_BLOB || type->type == COLUMN_GEOMETRY)
+		return false;
+	return is_literal(definition->column_default);
+}
+
 /* ---- a table map of them ---- */
 
 /* What table_map.owned points to: labels first, for their alignment, then sizes, then text. */

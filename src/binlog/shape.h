@@ -4,7 +4,7 @@
  * map of this server's table, and contents at this table's places. Pure; one thread.
  *
  * What it can't see: hidden columns (a long unique key's hash, the row_start and row_end of WITH SYSTEM VERSIONING), which
- * information_schema leaves out and which end a table map; the server computes them where they are absent. And that a UUID or an
+ * information_schema leaves out and which end a table map; where they are absent, the server computes them. And that a UUID or an
  * INET6 there is a BINARY(16) here: the log has one type for them.
  */
 #ifndef SYNCLINE_BINLOG_SHAPE_H
@@ -23,7 +23,16 @@ struct column_definition {
 	uint64_t character_octet_length;
 	uint32_t numeric_precision, numeric_scale, datetime_precision;
 	bool is_nullable;
+	/* Of these alone is column_default_is_plain made. */
+	const char *column_default; /* "NULL", "'x'", "current_timestamp()" */
+	const char *extra;          /* "auto_increment", "STORED GENERATED" */
 };
+
+/* Whether a row that is written without this column gets what an INSERT without it would. The server doesn't evaluate
+ * anything when it applies rows (seen on MariaDB 10.11.19): current_timestamp() is NULL then, an AUTO_INCREMENT 0, a stored generated
+ * column NULL, the default of a TEXT ''. Literals and virtual columns are right. So a value has to be written for those that aren't
+ * plain; and a stored generated column also goes stale when an update changes what it is made of and not itself. */
+bool column_default_is_plain(const struct column_definition *definition);
 
 /* The column as it stands in this server's table maps: all but its key, name and labels. ERR_UNSUPPORTED names a type that isn't
  * known. */
@@ -39,7 +48,7 @@ enum err_code shape_from_definitions(const char *database, const char *table,
 
 /* What becomes of the contents of a column of theirs in the column of that name here. */
 enum shape_pair_kind {
-	SHAPE_ABSENT,    /* they have no such column: it gets its default */
+	SHAPE_ABSENT,    /* they have no such column: see column_default_is_plain */
 	SHAPE_FITS,      /* every content there is one here, as it is: field_append extends integers */
 	SHAPE_COLLATION, /* fits if both collations are of one character set, which the server knows */
 	SHAPE_DIFFERS,   /* it would be another value, or might not fit: to be stopped at */

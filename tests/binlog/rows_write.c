@@ -2,10 +2,11 @@
  *
  *   rows_write --check DEFINITIONS LOG                  a line for each column that DEFINITIONS describe otherwise than LOG
  *   rows_write --map DEFINITIONS LOG [BEFORE AFTER]     the statements
+ *   rows_write --defaults DEFINITIONS LOG               the names of the columns whose defaults aren't plain
  *
  * DEFINITIONS: a line "database table", then a line for each column of the table here: name, data_type, column_type,
  * character_set_name, collation's id, character_octet_length, numeric_precision, numeric_scale, datetime_precision, is_nullable,
- * with tabs between; \N is NULL. LOG is of one table. BEFORE and AFTER name the columns of the images, with commas between;
+ * column_default, extra, with tabs between; \N is NULL. LOG is of one table. BEFORE and AFTER name the columns of the images, with commas between;
  * "*": all that the log has. A test tool: it stops at the first error with status 1.
  */
 #include <inttypes.h>
@@ -22,10 +23,10 @@
 #include "binlog/table_map.h"
 #include "binlog/value.h"
 
-enum { COLUMNS = 4096, FIELDS = 10, EVENT_SIZE = 8192, TABLE_ID = 4711, LENGTH_AT = 9 };
+enum { COLUMNS = 4096, FIELDS = 12, EVENT_SIZE = 8192, TABLE_ID = 4711, LENGTH_AT = 9 };
 
 struct writer {
-	bool is_check;
+	bool is_check, is_defaults;
 	const char *before, *after;
 	struct format format;
 	struct table_map theirs, ours;
@@ -93,6 +94,8 @@ static struct column_definition read_definition(char *line)
 	    .numeric_scale = number_or_zero(fields[7]),
 	    .datetime_precision = number_or_zero(fields[8]),
 	    .is_nullable = strcmp(fields[9], "YES") == 0,
+	    .column_default = text_or_null(fields[10]),
+	    .extra = text_or_null(fields[11]),
 	};
 }
 
@@ -106,6 +109,9 @@ static void read_definitions(struct writer *w, const char *path)
 	char *database = strsep(&table, " ");
 	while (count < COLUMNS && (line = strsep(&text, "\n")) != NULL && *line != '\0')
 		definitions[count++] = read_definition(line);
+	for (uint32_t i = 0; w->is_defaults && i < count; i++)
+		if (!column_default_is_plain(&definitions[i]))
+			printf("%s\n", definitions[i].name);
 	check(w, shape_from_definitions(database, table, definitions, count, &w->ours, &w->err));
 	w->ours.table_id = TABLE_ID;
 	free(definitions);
@@ -285,15 +291,16 @@ static void on_event(struct writer *w, const uint8_t *bytes, size_t size)
 int main(int argc, char **argv)
 {
 	if (argc != 4 && argc != 6)
-		die("usage: rows_write --check|--map DEFINITIONS LOG [BEFORE AFTER]");
+		die("usage: rows_write --check|--map|--defaults DEFINITIONS LOG [BEFORE AFTER]");
 	struct writer *w = mem_alloc(sizeof *w);
 	w->is_check = strcmp(argv[1], "--check") == 0;
+	w->is_defaults = strcmp(argv[1], "--defaults") == 0;
 	w->before = argc == 6 ? argv[4] : "*";
 	w->after = argc == 6 ? argv[5] : "*";
 	format_init(&w->format);
 	rows_iter_init(&w->iter);
 	read_definitions(w, argv[2]);
-	struct buf log = read_file(argv[3]);
+	struct buf log = w->is_defaults ? (struct buf){0} : read_file(argv[3]);
 	for (size_t at = 4; at < log.size;) {
 		struct cursor header = cursor_of(log.data + at, log.size - at);
 		cursor_skip(&header, LENGTH_AT);
