@@ -7,7 +7,8 @@
 #include "binlog/internal.h"
 #include "binlog/value.h"
 
-enum { COLLATION_BINARY = 63, OCTETS_MAX = UINT16_MAX };
+/* A table map has 10 bits for the length of a CHAR, 16 for that of a VARCHAR. */
+enum { COLLATION_BINARY = 63, CHAR_OCTETS_MAX = 1023, VARCHAR_OCTETS_MAX = UINT16_MAX };
 
 /* ---- columns as information_schema describes them ---- */
 
@@ -139,7 +140,7 @@ static bool read_metadata(const struct column_definition *definition, const stru
 		return true;
 	case FORM_OCTETS:
 		column->metadata = (uint16_t)octets;
-		return octets <= OCTETS_MAX;
+		return octets <= (type->type == COLUMN_STRING ? CHAR_OCTETS_MAX : VARCHAR_OCTETS_MAX);
 	case FORM_DECIMAL:
 		column->metadata = (uint16_t)(precision << 8 | scale);
 		return precision >= 1 && precision <= 65 && scale <= 38 && scale <= precision;

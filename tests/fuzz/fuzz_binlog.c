@@ -14,6 +14,8 @@
 #include "binlog/event.h"
 #include "binlog/query.h"
 #include "binlog/rows.h"
+#include "binlog/rows_writer.h"
+#include "binlog/shape.h"
 #include "binlog/table_map.h"
 #include "binlog/value.h"
 
@@ -46,6 +48,30 @@ static void touch(const void *bytes, size_t size)
 	(void)sink;
 }
 
+/* A content is a field again; the same content, however it is stored. Refused is only what deflate made fit a compressed
+ * column, and ours can't. */
+static void try_append(const struct column *column, const uint8_t *bytes, size_t size)
+{
+	struct err err = {0};
+	struct buf written = {0}, scratch = {0};
+	const uint8_t *again;
+	size_t again_size;
+	touch(bytes, size);
+	enum err_code code = field_append(column, bytes, size, &written, &err);
+	check_error(code, &err);
+	if (code == ERR_OK) {
+		struct field field = {.bytes = written.data, .size = (uint32_t)written.size, .present = true};
+		if (field_content(column, &field, &scratch, &again, &again_size, &err) != ERR_OK || again_size != size ||
+		    (size > 0 && memcmp(again, bytes, size) != 0))
+			abort();
+	} else if (column->type != COLUMN_BLOB_COMPRESSED && column->type != COLUMN_VARCHAR_COMPRESSED &&
+	           size <= content_size_max(column)) {
+		abort();
+	}
+	buf_free(&written);
+	buf_free(&scratch);
+}
+
 static void try_field(struct fuzz *fuzz, const struct column *column, const struct field *field)
 {
 	struct err err = {0};
@@ -57,7 +83,7 @@ static void try_field(struct fuzz *fuzz, const struct column *column, const stru
 	enum err_code code = field_content(column, field, &fuzz->scratch, &bytes, &size, &err);
 	check_error(code, &err);
 	if (code == ERR_OK)
-		touch(bytes, size);
+		try_append(column, bytes, size);
 	check_error(value_uint(column, field, &number, &err), &err);
 	if (field->bytes != NULL)
 		touch(field->bytes, field->size);
@@ -86,6 +112,59 @@ static void try_single_row(struct fuzz *fuzz, const struct event *event, const s
 		abort();
 }
 
+/* A row's contents make the same row again, in an event of our own. */
+static void try_writer(const struct table_map *map, const struct rows_event *rows, const struct row_change *row)
+{
+	struct content *contents[2] = {NULL, NULL};
+	const struct field *const images[2] = {row->has_before ? row->before : NULL, row->has_after ? row->after : NULL};
+	struct err err = {0};
+	for (int k = 0; k < 2; k++) {
+		if (images[k] == NULL)
+			continue;
+		contents[k] = mem_alloc((map->column_count + 1) * sizeof *contents[k]);
+		for (uint32_t i = 0; i < map->column_count; i++) {
+			size_t size = 0;
+			contents[k][i].is_null = images[k][i].is_null;
+			/* Compressed values would each need a buffer: what can be read there is tried as a value of no bytes. */
+			if (!images[k][i].present || images[k][i].is_null || map->columns[i].type == COLUMN_BLOB_COMPRESSED ||
+			    map->columns[i].type == COLUMN_VARCHAR_COMPRESSED ||
+			    field_content(&map->columns[i], &images[k][i], NULL, &contents[k][i].bytes, &size, &err) != ERR_OK)
+				continue;
+			contents[k][i].size = (uint32_t)size;
+		}
+	}
+	struct buf written = {0};
+	struct rows_writer writer;
+	struct rows_writer_what what = {.kind = rows->kind,
+	                                .map = map,
+	                                .flags = rows->flags,
+	                                .present_before = rows->present_before,
+	                                .present_after = rows->present_after};
+	rows_writer_start(&writer, &what, &written);
+	enum err_code code = rows_writer_add(&writer, contents[0], contents[1], &err);
+	check_error(code, &err);
+	rows_writer_finish(&writer);
+	struct cursor c = cursor_of(written.data, written.size);
+	struct event event;
+	struct rows_event again;
+	if (code == ERR_OK && (!rows_writer_next(&c, &event) || rows_parse(&event, map, &again, &err) != ERR_OK))
+		abort();
+	if (code == ERR_OK) {
+		struct rows_iter iter;
+		struct row_change change;
+		bool more;
+		rows_iter_init(&iter);
+		rows_iter_start(&iter, &again, map);
+		if (rows_next(&iter, &change, &more, &err) != ERR_OK || !more ||
+		    rows_next(&iter, &change, &more, &err) != ERR_OK || more)
+			abort();
+		rows_iter_free(&iter);
+	}
+	buf_free(&written);
+	free(contents[0]);
+	free(contents[1]);
+}
+
 static void try_rows(struct fuzz *fuzz, const struct event *event)
 {
 	struct err err = {0};
@@ -109,10 +188,52 @@ static void try_rows(struct fuzz *fuzz, const struct event *event)
 		if (code != ERR_OK || !more)
 			return;
 		try_single_row(fuzz, event, &rows, &row);
+		try_writer(map, &rows, &row);
 		if (row.has_before)
 			try_image(fuzz, map, row.before);
 		if (row.has_after)
 			try_image(fuzz, map, row.after);
+	}
+}
+
+/* Written and read again, it describes the same rows. */
+static void try_written_map(const struct table_map *map)
+{
+	struct err err;
+	struct buf written = {0};
+	struct event event;
+	struct table_map again;
+	table_map_append(map, &written);
+	struct cursor c = cursor_of(written.data, written.size);
+	if (!rows_writer_next(&c, &event) || table_map_parse(&event, &again, &err) != ERR_OK ||
+	    again.column_count != map->column_count || again.table_id != map->table_id || again.flags != map->flags ||
+	    strcmp(again.database, map->database) != 0 || strcmp(again.table, map->table) != 0)
+		abort();
+	for (uint32_t i = 0; i < map->column_count; i++)
+		if (again.columns[i].type != map->columns[i].type || again.columns[i].metadata != map->columns[i].metadata ||
+		    again.columns[i].nullable != map->columns[i].nullable)
+			abort();
+	table_map_free(&again);
+	buf_free(&written);
+}
+
+/* As if the last table with that id were this one's counterpart; and it fits itself. */
+static void try_shape(const struct table_map *map, const struct table_map *other)
+{
+	struct err err = {0};
+	struct shape shape;
+	for (int i = 0; i < 2; i++) {
+		enum err_code code = shape_map(map, i == 0 ? map : other, &shape, &err);
+		check_error(code, &err);
+		if (code != ERR_OK)
+			continue;
+		for (uint32_t j = 0; j < shape.count; j++)
+			if (shape.pairs[j].theirs >= map->column_count && shape.pairs[j].kind != SHAPE_ABSENT)
+				abort();
+		for (uint32_t j = 0; j < shape.homeless_count; j++)
+			if (shape.homeless[j] >= map->column_count)
+				abort();
+		shape_free(&shape);
 	}
 }
 
@@ -137,6 +258,8 @@ static void try_table_map(struct fuzz *fuzz, const struct event *event)
 		if (map.primary_key[i] >= map.column_count)
 			abort();
 	struct table_map *slot = &fuzz->maps[map.table_id % MAPS];
+	try_written_map(&map);
+	try_shape(&map, slot);
 	table_map_free(slot);
 	*slot = map;
 }
