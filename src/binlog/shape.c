@@ -64,6 +64,19 @@ static const struct definition_type {
     {"geometrycollection", COLUMN_GEOMETRY, FORM_FIXED, 4, 0},
 };
 
+const struct column_definition shape_versioning[2] = {
+    {.name = "row_start",
+     .data_type = "timestamp",
+     .column_type = "timestamp(6)",
+     .datetime_precision = 6,
+     .extra = "STORED GENERATED"},
+    {.name = "row_end",
+     .data_type = "timestamp",
+     .column_type = "timestamp(6)",
+     .datetime_precision = 6,
+     .extra = "STORED GENERATED"},
+};
+
 static const struct definition_type *find_type(const char *name)
 {
 	for (size_t i = 0; name != NULL && i < sizeof definition_types / sizeof *definition_types; i++)
@@ -422,14 +435,13 @@ static uint32_t find_column(const struct table_map *theirs, const char *name, ui
 	return i;
 }
 
-/* See shape.h; MariaDB sql/table.cc, DB_ROW_HASH_1. */
+/* The hash of a long unique key (MariaDB sql/table.cc, DB_ROW_HASH_1). */
 static bool is_hidden(const struct column *column)
 {
-	return strcmp(column->name, "row_start") == 0 || strcmp(column->name, "row_end") == 0 ||
-	       strncmp(column->name, "DB_ROW_HASH_", 12) == 0;
+	return strncmp(column->name, "DB_ROW_HASH_", 12) == 0;
 }
 
-/* What of theirs isn't taken, but for hidden columns behind all others. */
+/* What of theirs isn't taken, but for hidden columns behind all others, which the server computes. */
 static void find_homeless(const struct table_map *theirs, const bool *taken, struct shape *shape)
 {
 	uint32_t end = theirs->column_count;

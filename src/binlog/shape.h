@@ -3,9 +3,8 @@
  * Two nodes' tables may differ: a column was added here already and not there, or in another place. Rows written here need a table
  * map of this server's table, and contents at this table's places. Pure; one thread.
  *
- * What it can't see: hidden columns (a long unique key's hash, the row_start and row_end of WITH SYSTEM VERSIONING), which
- * information_schema leaves out and which end a table map; where they are absent, the server computes them. And that a UUID or an
- * INET6 there is a BINARY(16) here: the log has one type for them.
+ * What it can't see: the hash of a long unique key, which information_schema leaves out and which ends a table map; where it is
+ * absent, the server computes it. And that a UUID or an INET6 there is a BINARY(16) here: the log has one type for them.
  */
 #ifndef SYNCLINE_BINLOG_SHAPE_H
 #define SYNCLINE_BINLOG_SHAPE_H
@@ -27,6 +26,11 @@ struct column_definition {
 	const char *column_default; /* "NULL", "'x'", "current_timestamp()" */
 	const char *extra;          /* "auto_increment", "STORED GENERATED" */
 };
+
+/* The two columns that information_schema.columns leaves out and the log has, behind the others: of a table whose table_type is
+ * "SYSTEM VERSIONED" and which has no column of its own that is GENERATED ALWAYS AS ROW START. To be added to its definitions: the
+ * server doesn't compute them, and without them an update is refused. */
+extern const struct column_definition shape_versioning[2];
 
 /* Whether a row that is written without this column gets what an INSERT without it would. The server doesn't evaluate
  * anything when it applies rows (seen on MariaDB 10.11.19): current_timestamp() is NULL then, an AUTO_INCREMENT 0, a stored generated
@@ -66,7 +70,7 @@ struct shape {
 	uint32_t homeless_count; /* columns of theirs that have no home here */
 	uint32_t *homeless;
 	/* Same columns in the same places with the same types: their rows can be passed on as they are. Collations are not
-	 * looked at. Trailing columns that are hidden there don't count. */
+	 * looked at. A hidden hash behind the others doesn't count. */
 	bool is_same;
 };
 

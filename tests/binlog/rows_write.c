@@ -4,7 +4,7 @@
  *   rows_write --map DEFINITIONS LOG [BEFORE AFTER]     the statements
  *   rows_write --defaults DEFINITIONS LOG               the names of the columns whose defaults aren't plain
  *
- * DEFINITIONS: a line "database table", then a line for each column of the table here: name, data_type, column_type,
+ * DEFINITIONS: a line "database table", with " versioned" behind it if the table has hidden row_start and row_end, then a line for each column of the table here: name, data_type, column_type,
  * character_set_name, collation's id, character_octet_length, numeric_precision, numeric_scale, datetime_precision, is_nullable,
  * column_default, extra, with tabs between; \N is NULL. LOG is of one table. BEFORE and AFTER name the columns of the images, with commas between;
  * "*": all that the log has. A test tool: it stops at the first error with status 1.
@@ -23,7 +23,7 @@
 #include "binlog/table_map.h"
 #include "binlog/value.h"
 
-enum { COLUMNS = 4096, FIELDS = 12, EVENT_SIZE = 8192, TABLE_ID = 4711, LENGTH_AT = 9 };
+enum { COLUMNS = 4096 - 2, FIELDS = 12, EVENT_SIZE = 8192, TABLE_ID = 4711, LENGTH_AT = 9 };
 
 struct writer {
 	bool is_check, is_defaults;
@@ -102,17 +102,19 @@ static struct column_definition read_definition(char *line)
 static void read_definitions(struct writer *w, const char *path)
 {
 	struct buf file = read_file(path);
-	struct column_definition *definitions = mem_alloc(COLUMNS * sizeof *definitions);
+	struct column_definition *definitions = mem_alloc((COLUMNS + 2) * sizeof *definitions);
 	uint32_t count = 0;
 	(void)buf_str(&file);
 	char *text = (char *)file.data, *line, *table = strsep(&text, "\n");
-	char *database = strsep(&table, " ");
+	char *database = strsep(&table, " "), *name = strsep(&table, " ");
 	while (count < COLUMNS && (line = strsep(&text, "\n")) != NULL && *line != '\0')
 		definitions[count++] = read_definition(line);
+	for (int i = 0; table != NULL && i < 2; i++)
+		definitions[count++] = shape_versioning[i];
 	for (uint32_t i = 0; w->is_defaults && i < count; i++)
 		if (!column_default_is_plain(&definitions[i]))
 			printf("%s\n", definitions[i].name);
-	check(w, shape_from_definitions(database, table, definitions, count, &w->ours, &w->err));
+	check(w, shape_from_definitions(database, name, definitions, count, &w->ours, &w->err));
 	w->ours.table_id = TABLE_ID;
 	free(definitions);
 	buf_free(&file);

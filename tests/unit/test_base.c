@@ -440,6 +440,26 @@ static void test_varint_overflow_fails(void **state)
 	}
 }
 
+/* The server reads what we write: a count of 251 in one byte is its NULL marker. */
+static void test_lenenc_round_trip(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t value;
+		size_t size;
+	} cases[] = {{0, 1},     {250, 1},      {251, 3},       {255, 3},       {65535, 3},
+	             {65536, 4}, {0xffffff, 4}, {0x1000000, 9}, {UINT64_MAX, 9}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct buf buf = {0};
+		buf_append_lenenc(&buf, cases[i].value);
+		assert_int_equal(buf.size, cases[i].size);
+		struct cursor c = cursor_of(buf.data, buf.size);
+		assert_true(cursor_lenenc(&c) == cases[i].value);
+		assert_true(cursor_done(&c));
+		buf_free(&buf);
+	}
+}
+
 /* Table maps hold lengths and counts in MariaDB's encoding. NULL's marker and 0xff are no lengths: taken for 251 or 255
  * they would shift every column behind them. */
 static void test_lenenc(void **state)
@@ -1043,6 +1063,7 @@ int main(void)
 	    cmocka_unit_test(test_varint_round_trip),
 	    cmocka_unit_test(test_varint_overflow_fails),
 	    cmocka_unit_test(test_lenenc),
+	    cmocka_unit_test(test_lenenc_round_trip),
 	    cmocka_unit_test(test_queue_keeps_order_and_bounds_of_records),
 	    cmocka_unit_test(test_queue_take_waits_as_long_as_told),
 	    cmocka_unit_test(test_queue_close_drains_then_ends),
