@@ -14,7 +14,8 @@ enum { EVENT_LENGTH_AT = 9 };
 enum err_code event_fail(const struct event *event, enum err_code code, struct err *err, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* An event of one's own: event_begin appends its header and returns where it begins, event_end makes its length right. */
+/* An event of one's own: event_begin appends its header and returns where it begins, event_end makes its length
+ * right. */
 size_t event_begin(uint8_t type, uint32_t timestamp, uint32_t server, struct buf *to);
 void event_end(size_t begin, struct buf *to);
 

@@ -85,8 +85,8 @@ static const struct definition_type *find_type(const char *name)
 	return NULL;
 }
 
-/* The character at *text, inside quotes: a quote is doubled and a backslash escapes, whatever the sql_mode (seen on MariaDB
- * 10.11.19, with NO_BACKSLASH_ESCAPES too). */
+/* The character at *text, inside quotes: a quote is doubled and a backslash escapes, whatever the sql_mode (seen on
+ * MariaDB 10.11.19, with NO_BACKSLASH_ESCAPES too). */
 static char take_character(const char **text)
 {
 	const char *p = *text;
@@ -105,8 +105,8 @@ static char take_character(const char **text)
 	}
 }
 
-/* The next label of "enum('a','b')" is put to `to`, unless that is NULL; *text goes on behind its closing quote. False if
- * there is none. */
+/* The next label of "enum('a','b')" is put to `to`, unless that is NULL; *text goes on behind its closing quote.
+ * False if there is none. */
 static bool take_label(const char **text, char *to, uint16_t *ret_size)
 {
 	const char *p = strchr(*text, '\'');

@@ -90,8 +90,9 @@ struct table_map {
 
 enum err_code table_map_parse(const struct event *event, struct table_map *ret_map, struct err *err) ERR_MUST_CHECK;
 void table_map_free(struct table_map *map); /* accepts a zeroed one */
-/* Appends a whole event, without a checksum, for rows events that rows_writer makes: what table_map_parse reads, without the
- * optional metadata, which no server looks at when it applies rows. Its time and server id are 0: those of the rows count. */
+/* Appends a whole event, without a checksum, for rows events that rows_writer makes: what table_map_parse reads,
+ * without the optional metadata, which no server looks at when it applies rows. Its time and server id are 0: those
+ * of the rows count. */
 void table_map_append(const struct table_map *map, struct buf *to);
 /* Only the ids, without parsing the rest. */
 enum err_code table_map_parse_id(const struct event *event, uint64_t *ret_table_id, struct err *err) ERR_MUST_CHECK;

@@ -1,13 +1,15 @@
-/* Writes the rows of a log again, for another table: as BINLOG statements for a server whose table's columns may differ.
+/* Writes the rows of a log again, for another table: as BINLOG statements for a server whose table's columns may
+ * differ.
  *
- *   rows_write --check DEFINITIONS LOG                  a line for each column that DEFINITIONS describe otherwise than LOG
+ *   rows_write --check DEFINITIONS LOG                  a line for each column that LOG describes otherwise
  *   rows_write --map DEFINITIONS LOG [BEFORE AFTER]     the statements
  *   rows_write --defaults DEFINITIONS LOG               the names of the columns whose defaults aren't plain
  *
- * DEFINITIONS: a line "database table", with " versioned" behind it if the table has hidden row_start and row_end, then a line for each column of the table here: name, data_type, column_type,
- * character_set_name, collation's id, character_octet_length, numeric_precision, numeric_scale, datetime_precision, is_nullable,
- * column_default, extra, with tabs between; \N is NULL. LOG is of one table. BEFORE and AFTER name the columns of the images, with commas between;
- * "*": all that the log has. A test tool: it stops at the first error with status 1.
+ * DEFINITIONS: a line "database table", with " versioned" behind it if the table has hidden row_start and row_end,
+ * then a line for each column of the table here: name, data_type, column_type, character_set_name, collation's id,
+ * character_octet_length, numeric_precision, numeric_scale, datetime_precision, is_nullable, column_default, extra,
+ * with tabs between; \N is NULL. LOG is of one table. BEFORE and AFTER name the columns of the images, with commas
+ * between; "*": all that the log has. A test tool: it stops at the first error with status 1.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -132,7 +134,8 @@ static bool has_same_labels(const struct column *a, const struct column *b)
 
 static void print_difference(const struct column *theirs, const struct column *ours)
 {
-	/* information_schema has labels in UTF-8: those that have other bytes in the column's character set aren't known. */
+	/* information_schema has labels in UTF-8: those that have other bytes in the column's character set aren't
+	 * known. */
 	bool has_labels = ours->label_count > 0;
 	if (strcmp(theirs->name, ours->name) == 0 && theirs->type == ours->type && theirs->metadata == ours->metadata &&
 	    theirs->nullable == ours->nullable && theirs->is_unsigned == ours->is_unsigned &&

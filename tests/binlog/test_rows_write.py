@@ -154,7 +154,8 @@ PEER_ROWS = ["INSERT INTO d.t VALUES (1, 'one', 10, 'first'), (2, 'two', NULL, N
 
 
 def test_an_update_of_some_columns(server):
-    """A row that two nodes wrote is put together column by column: columns that aren't named must stay as they are here."""
+    """A row that two nodes wrote is put together column by column: columns that aren't named must stay as they are
+    here."""
     server.run(PEER, "INSERT INTO d.t VALUES (1, 'one', 1, 'x'), (2, 'two', 2, 'y')",
                PEER.replace("d.t", "h.t"), "INSERT INTO h.t VALUES (1, 'here', -1, 'HERE'), (2, 'here', -2, NULL)")
     log = server.log_of("UPDATE d.t SET name = 'new', n = n * 10, note = 'never shown'")
@@ -196,8 +197,8 @@ NOT_PLAIN = [
 
 
 def test_absent_columns_get_their_defaults(server):
-    """A column that the peer doesn't have yet: a default that the server wouldn't give must be known for what it is, or this
-    node's rows have nothing where the other's have a value."""
+    """A column that the peer doesn't have yet: a default that the server wouldn't give must be known for what it is,
+    or this node's rows have nothing where the other's have a value."""
     log = server.log_of("CREATE TABLE d.t (id INT PRIMARY KEY)", "INSERT INTO d.t VALUES (7), (8)")
     added = [f"c{i} {definition}" for i, definition in enumerate(PLAIN + NOT_PLAIN)]
     middle = len(added) // 2
@@ -223,8 +224,8 @@ def test_the_time_of_an_update_is_left_alone(server):
 
 
 def test_a_stored_column_is_not_computed(server):
-    """Why a row that was put together has to bring its stored generated columns along; should a server compute them some day, this
-    says so. Virtual ones are always right."""
+    """Why a row that was put together has to bring its stored generated columns along; should a server compute them
+    some day, this says so. Virtual ones are always right."""
     tables = "(id INT PRIMARY KEY, a INT, v INT AS (a * 2) VIRTUAL, s INT AS (a * 3) STORED)"
     server.run(f"CREATE TABLE h.t {tables}", "INSERT INTO h.t (id, a) VALUES (1, 1)", f"CREATE TABLE d.t {tables}",
                "INSERT INTO d.t (id, a) VALUES (1, 1)")
@@ -323,8 +324,8 @@ def test_a_long_unique_key(server):
 @pytest.mark.parametrize("times", [
     "", ", s TIMESTAMP(6) GENERATED ALWAYS AS ROW START, e TIMESTAMP(6) GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME(s, e)"])
 def test_a_versioned_table(server, unique, times):
-    """Its rows' times are part of them, seen or hidden: made up here, they would differ from node to node, and an update would
-    collide with the history that it makes."""
+    """Its rows' times are part of them, seen or hidden: made up here, they would differ from node to node, and an
+    update would collide with the history that it makes."""
     start, end = ("s", "e") if times else ("row_start", "row_end")
     log = server.log_of(f"CREATE TABLE d.t (id INT PRIMARY KEY, v TEXT{times}{unique}) WITH SYSTEM VERSIONING",
                         "INSERT INTO d.t (id, v) VALUES (1, 'a'), (2, 'b')", "UPDATE d.t SET v = 'aa' WHERE id = 1",

@@ -48,8 +48,8 @@ static void touch(const void *bytes, size_t size)
 	(void)sink;
 }
 
-/* A content is a field again; the same content, however it is stored. Refused is only what deflate made fit a compressed
- * column, and ours can't. */
+/* A content is a field again; the same content, however it is stored. Refused is only what doesn't fit a compressed
+ * column once it is compressed by us. */
 static void try_append(const struct column *column, const uint8_t *bytes, size_t size)
 {
 	struct err err = {0};

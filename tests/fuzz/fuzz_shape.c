@@ -1,5 +1,5 @@
-/* Fuzzes src/binlog/shape's reading of definitions: an input is lines of data_type, numbers and column_type, with tabs between,
- * as information_schema.columns would say them.
+/* Fuzzes src/binlog/shape's reading of definitions: an input is lines of data_type, numbers and column_type, with
+ * tabs between, as information_schema.columns would say them.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* src/binlog: rows, table maps and fields that we write ourselves.
  *
- * What a real server logged is read and written again, and has to be the same to the byte; so what we write of our own is what a
- * server writes. tests/binlog shows that a server takes it.
+ * What a real server logged is read and written again, and has to be the same to the byte; so what we write of our
+ * own is what a server writes. tests/binlog shows that a server takes it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,7 +37,8 @@ static struct column column_of(uint8_t type, uint16_t metadata)
 	return (struct column){.type = type, .metadata = metadata, .name = "c", .nullable = true};
 }
 
-/* The prefix is the column's own, whatever the content's size: a byte too few and every later field of the row is garbage. */
+/* The prefix is the column's own, whatever the content's size: a byte too few and every later field of the row is
+ * garbage. */
 static void test_fields_get_their_columns_prefix(void **state)
 {
 	(void)state;
@@ -131,7 +132,8 @@ static void test_values_at_the_edge_of_their_prefix(void **state)
 	free(bytes);
 }
 
-/* What deflate makes no smaller is stored as it is, which takes a byte more than there is room for in the longest values. */
+/* What deflate makes no smaller is stored as it is, which takes a byte more than there is room for in the longest
+ * values. */
 static void test_values_that_can_not_be_compressed(void **state)
 {
 	(void)state;
@@ -387,8 +389,8 @@ static struct content number(const char *bytes)
 	return (struct content){.bytes = (const uint8_t *)bytes, .size = 4};
 }
 
-/* Rows are spread over events that the applier can send one by one; only the last may end the statement, or the server lets go of
- * the table in between. */
+/* Rows are spread over events that the applier can send one by one; only the last may end the statement, or the
+ * server lets go of the table in between. */
 static void test_events_end_when_they_are_large(void **state)
 {
 	(void)state;
@@ -487,8 +489,8 @@ static void test_rows_of_defaults(void **state)
 	buf_free(&events);
 }
 
-/* What can't be a value must not reach the table in part or as something else (the server takes NULL in a NOT NULL column for its
- * default); the rows around it are whole. */
+/* What can't be a value must not reach the table in part or as something else (the server takes NULL in a NOT NULL
+ * column for its default); the rows around it are whole. */
 static void test_a_row_that_is_refused_leaves_nothing(void **state)
 {
 	(void)state;

@@ -824,8 +824,8 @@ static void test_a_key_of_a_prefix_of_letters(void **state)
 	assert_int_equal(keys_of(&t, row, behind, keys), 1);
 }
 
-/* MariaDB takes no compressed column into a key, nor a part of an INT, but bytes from the network may say that it does: no
- * crash of the daemon by whoever plays the peer. */
+/* MariaDB takes no compressed column into a key, nor a part of an INT, but bytes from the network may say that it
+ * does: no crash of the daemon by whoever plays the peer. */
 static void test_a_compressed_column_in_the_key(void **state)
 {
 	(void)state;

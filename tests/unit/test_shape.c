@@ -1,7 +1,7 @@
 /* src/binlog/shape: columns as information_schema describes them, and how a peer's map to them.
  *
- * tests/binlog compares descriptions with a real server's table maps; here is what no server says, and the mapping, of which each
- * mistake is a value in the wrong column.
+ * tests/binlog compares descriptions with a real server's table maps; here is what no server says, and the mapping,
+ * of which each mistake is a value in the wrong column.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -174,8 +174,8 @@ static void test_columns_are_found_by_name(void **state)
 	assert_null(shape.pairs);
 }
 
-/* "Same" lets a peer's rows pass as they are: one column too many, in another place or of another length, and they land wrong.
- * Hidden hashes at the end are the server's own. */
+/* "Same" lets a peer's rows pass as they are: one column too many, in another place or of another length, and they
+ * land wrong. Hidden hashes at the end are the server's own. */
 static void test_what_is_the_same(void **state)
 {
 	(void)state;
