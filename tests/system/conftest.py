@@ -4,6 +4,7 @@ The program is $SYNCLINE, build/syncline unless set. Every test has labs of its 
 are taken down. Nothing here waits for time to pass: it waits for a condition, up to WAIT_S.
 """
 
+import collections
 import json
 import os
 import pathlib
@@ -122,8 +123,9 @@ class Lab:
                 assert len(set(definitions.values())) == 1, f"{name} differs in its definition: {definitions}"
                 sums = {n: self.sql(n, f"CHECKSUM TABLE {name} EXTENDED")[0][1] for n in self.nodes}
                 if len(set(sums.values())) != 1:
-                    rows = {n: self.rows(n, name) for n in self.nodes}
-                    only = {n: [r for r in rows[n] if any(r not in rows[m] for m in self.nodes)][:5] for n in self.nodes}
+                    # Counted: a row that is there twice is told from one that isn't there.
+                    rows = {n: collections.Counter(self.rows(n, name)) for n in self.nodes}
+                    only = {n: [r for m in self.nodes for r in (rows[n] - rows[m]).elements()][:5] for n in self.nodes}
                     raise AssertionError(f"{name} differs in its rows: {sums}, {only}")
 
     def definition(self, node, name):
@@ -175,6 +177,19 @@ def directory():
         shutil.rmtree(path, ignore_errors=True)
 
 
+def tell(lab, node):
+    """What is left to look at after a failure: what the daemon and the server said, and what the server logged."""
+    for file in ("syncline.log", "mariadb.err"):
+        path = lab.dir / f"node{node}" / file
+        print(f"---- node {node}: {file}, its end")
+        if path.exists():
+            print("\n".join(path.read_text(errors="replace").splitlines()[-40:]))
+    print(f"---- node {node}: its binary log, its end")
+    logs = sorted((lab.dir / f"node{node}" / "data").glob("mysql-bin.0*"))
+    command = ["mariadb-binlog", "-v", "--base64-output=DECODE-ROWS", *map(str, logs[-1:])]
+    print("\n".join(subprocess.run(command, capture_output=True, text=True, errors="replace").stdout.splitlines()[-1500:]))
+
+
 @pytest.fixture
 def make_lab(directory, request):
     labs = []
@@ -190,9 +205,7 @@ def make_lab(directory, request):
     for lab in labs:
         if getattr(request.node, "failed_in_call", False):
             for node in getattr(lab, "nodes", ()):
-                print(f"---- node {node}: syncline.log, its end")
-                if (lab.dir / f"node{node}" / "syncline.log").exists():
-                    print("\n".join(lab.log(node).splitlines()[-40:]))
+                tell(lab, node)
             if "SYNCLINE_KEEP" in os.environ:  # to look at it
                 print("kept:", lab.dir)
                 continue

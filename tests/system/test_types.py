@@ -11,7 +11,7 @@ import tempfile
 import pymysql
 import pytest
 
-from conftest import Lab
+from conftest import Lab, tell
 
 UTC = "SET time_zone='+00:00'"
 
@@ -60,10 +60,7 @@ def lab(pair, request):
     yield lab
     if getattr(request.node, "failed_in_call", True) and pair.lab is not None:
         for node in lab.nodes:
-            print(f"---- node {node}: syncline.log, its end")
-            print("\n".join(lab.log(node).splitlines()[-10:]))
-            print("---- its server's log")
-            print("\n".join((lab.dir / f"node{node}" / "mariadb.err").read_text(errors="replace").splitlines()[-60:]))
+            tell(lab, node)
         pair.drop()
 
 
