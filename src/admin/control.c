@@ -152,6 +152,19 @@ bool control_is_paused(const char *state_dir, uint32_t peer)
 	return paused;
 }
 
+char *control_standby_path(const char *state_dir)
+{
+	return mem_printf("%s/standby", state_dir);
+}
+
+bool control_is_standing_by(const char *state_dir)
+{
+	char *path = control_standby_path(state_dir);
+	bool standing_by = access(path, F_OK) == 0;
+	free(path);
+	return standing_by;
+}
+
 /* Server side */
 
 struct client {

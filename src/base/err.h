@@ -21,6 +21,7 @@
 	X(ERR_BUSY, true, "locked by others")                                                                              \
 	X(ERR_MALFORMED, false, "malformed data")                                                                          \
 	X(ERR_UNSUPPORTED, false, "not supported")                                                                         \
+	X(ERR_GONE, false, "no longer in the log")                                                                         \
 	X(ERR_CONFLICT, false, "conflict")                                                                                 \
 	X(ERR_TIMEOUT, true, "timed out")                                                                                  \
 	X(ERR_CANCELLED, true, "cancelled")

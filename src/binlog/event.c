@@ -426,3 +426,10 @@ enum err_code event_uncompress(const struct event *event, size_t size_limit, str
 	*ret = plain;
 	return ERR_OK;
 }
+
+void event_append(const struct event *event, struct buf *to)
+{
+	size_t at = to->size;
+	buf_append(to, event->bytes, event->size);
+	put_u32(to->data + at + EVENT_LENGTH_AT, (uint32_t)event->size);
+}

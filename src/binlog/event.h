@@ -99,6 +99,9 @@ enum err_code event_parse(const struct format *format, const uint8_t *bytes, siz
 /* The bodies. Every string is borrowed from the event and not NUL-terminated. */
 enum err_code format_parse(const struct event *event, struct format *ret_format, struct err *err) ERR_MUST_CHECK;
 
+/* Appends the event without its checksum, its header's length made right. rows_writer_next reads it again. */
+void event_append(const struct event *event, struct buf *to);
+
 /* The format description event to send ahead of events that go into BINLOG statements: the one given, with the checksum
  * algorithm set to none. Appends it. */
 void format_append_plain(const struct event *format_description, struct buf *to);

@@ -513,7 +513,7 @@ static void append_nullable(const struct table_map *map, struct buf *to)
 	}
 }
 
-void table_map_append(const struct table_map *map, struct buf *to)
+static size_t begin_map(const struct table_map *map, struct buf *to)
 {
 	size_t begin = event_begin(EVENT_TABLE_MAP, 0, 0, to);
 	buf_append_u32(to, (uint32_t)map->table_id);
@@ -531,6 +531,90 @@ void table_map_append(const struct table_map *map, struct buf *to)
 	buf_append(to, metadata.data, metadata.size);
 	buf_free(&metadata);
 	append_nullable(map, to);
+	return begin;
+}
+
+void table_map_append(const struct table_map *map, struct buf *to)
+{
+	event_end(begin_map(map, to), to);
+}
+
+/* Empties the field; one with nothing in it isn't there. */
+static void append_field(enum metadata_field type, struct buf *field, struct buf *to)
+{
+	if (field->size > 0) {
+		buf_append_u8(to, (uint8_t)type);
+		buf_append_lenenc(to, field->size);
+		buf_append(to, field->data, field->size);
+	}
+	buf_clear(field);
+}
+
+static void append_signedness(const struct table_map *map, struct buf *to)
+{
+	uint32_t bit = 0;
+	for (uint32_t i = 0; i < map->column_count; i++) {
+		if (!is_signed(&map->columns[i]))
+			continue;
+		if (bit % 8 == 0)
+			buf_append_u8(to, 0);
+		to->data[to->size - 1] |= (uint8_t)(map->columns[i].is_unsigned << (7 - bit % 8));
+		bit++;
+	}
+}
+
+static void append_collations(const struct table_map *map, bool (*applies)(const struct column *), struct buf *to)
+{
+	for (uint32_t i = 0; i < map->column_count; i++)
+		if (applies(&map->columns[i]))
+			buf_append_lenenc(to, map->columns[i].collation);
+}
+
+static void append_labels(const struct table_map *map, bool (*applies)(const struct column *), struct buf *to)
+{
+	for (uint32_t i = 0; i < map->column_count; i++) {
+		const struct column *column = &map->columns[i];
+		if (!applies(column))
+			continue;
+		buf_append_lenenc(to, column->label_count);
+		for (uint32_t j = 0; j < column->label_count; j++) {
+			buf_append_lenenc(to, column->label_sizes[j]);
+			buf_append(to, column->labels[j], column->label_sizes[j]);
+		}
+	}
+}
+
+static void append_names(const struct table_map *map, struct buf *to)
+{
+	for (uint32_t i = 0; i < map->column_count; i++) {
+		size_t size = strlen(map->columns[i].name);
+		buf_append_lenenc(to, size);
+		buf_append(to, map->columns[i].name, size);
+	}
+}
+
+void table_map_append_full(const struct table_map *map, struct buf *to)
+{
+	size_t begin = begin_map(map, to);
+	struct buf field = {0};
+	append_signedness(map, &field);
+	append_field(SIGNEDNESS, &field, to);
+	append_collations(map, is_text, &field);
+	append_field(COLUMN_CHARSET, &field, to);
+	append_names(map, &field);
+	append_field(COLUMN_NAME, &field, to);
+	append_labels(map, is_set, &field);
+	append_field(SET_STR_VALUE, &field, to);
+	append_labels(map, is_enum, &field);
+	append_field(ENUM_STR_VALUE, &field, to);
+	for (uint32_t i = 0; i < map->primary_key_count; i++) {
+		buf_append_lenenc(&field, map->primary_key[i]);
+		buf_append_lenenc(&field, map->columns[map->primary_key[i]].primary_key_prefix);
+	}
+	append_field(PRIMARY_KEY_WITH_PREFIX, &field, to);
+	append_collations(map, is_enum_or_set, &field);
+	append_field(ENUM_AND_SET_COLUMN_CHARSET, &field, to);
+	buf_free(&field);
 	event_end(begin, to);
 }
 

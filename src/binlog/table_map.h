@@ -94,6 +94,8 @@ void table_map_free(struct table_map *map); /* accepts a zeroed one */
  * without the optional metadata, which no server looks at when it applies rows. Its time and server id are 0: those
  * of the rows count. */
 void table_map_append(const struct table_map *map, struct buf *to);
+/* With it, of a map that has_full_metadata: for events that other nodes read, too. */
+void table_map_append_full(const struct table_map *map, struct buf *to);
 /* Only the ids, without parsing the rest. */
 enum err_code table_map_parse_id(const struct event *event, uint64_t *ret_table_id, struct err *err) ERR_MUST_CHECK;
 

@@ -31,14 +31,15 @@ static const uint8_t hires_timestamp[7] = {4, 5, 5, 6, 6, 7, 7};
 
 typedef void format_function(const struct column *column, struct cursor *c, struct buf *to);
 static format_function format_integer, format_float, format_double, format_decimal, format_bit, format_year,
-    format_date, format_time2, format_datetime2, format_timestamp2, format_time, format_datetime, format_timestamp,
-    format_enum, format_set;
+    format_date, format_time2, format_datetime2, format_time, format_datetime, format_timestamp, format_enum,
+    format_set;
 
 static const struct type_layout {
 	enum size_form form;
 	uint8_t base;
 	const uint8_t *hires;
 	format_function *format; /* NULL for strings, which field_content takes apart */
+	bool is_quoted;          /* in SQL: dates and times */
 } layouts[256] = {
     [COLUMN_TINY] = {SIZE_FIXED, 1, NULL, format_integer},
     [COLUMN_SHORT] = {SIZE_FIXED, 2, NULL, format_integer},
@@ -50,13 +51,13 @@ static const struct type_layout {
     [COLUMN_NEWDECIMAL] = {SIZE_DECIMAL, 0, NULL, format_decimal},
     [COLUMN_BIT] = {SIZE_BITS, 0, NULL, format_bit},
     [COLUMN_YEAR] = {SIZE_FIXED, 1, NULL, format_year},
-    [COLUMN_DATE] = {SIZE_FIXED, 3, NULL, format_date},
-    [COLUMN_NEWDATE] = {SIZE_FIXED, 3, NULL, format_date},
-    [COLUMN_TIME2] = {SIZE_FRACTION, 3, NULL, format_time2},
-    [COLUMN_DATETIME2] = {SIZE_FRACTION, 5, NULL, format_datetime2},
-    [COLUMN_TIMESTAMP2] = {SIZE_FRACTION, 4, NULL, format_timestamp2},
-    [COLUMN_TIME] = {SIZE_HIRES, 3, hires_time, format_time},
-    [COLUMN_DATETIME] = {SIZE_HIRES, 8, hires_datetime, format_datetime},
+    [COLUMN_DATE] = {SIZE_FIXED, 3, NULL, format_date, true},
+    [COLUMN_NEWDATE] = {SIZE_FIXED, 3, NULL, format_date, true},
+    [COLUMN_TIME2] = {SIZE_FRACTION, 3, NULL, format_time2, true},
+    [COLUMN_DATETIME2] = {SIZE_FRACTION, 5, NULL, format_datetime2, true},
+    [COLUMN_TIMESTAMP2] = {SIZE_FRACTION, 4, NULL, format_timestamp},
+    [COLUMN_TIME] = {SIZE_HIRES, 3, hires_time, format_time, true},
+    [COLUMN_DATETIME] = {SIZE_HIRES, 8, hires_datetime, format_datetime, true},
     [COLUMN_TIMESTAMP] = {SIZE_HIRES, 4, hires_timestamp, format_timestamp},
     [COLUMN_ENUM] = {SIZE_METADATA, 0, NULL, format_enum},
     [COLUMN_SET] = {SIZE_METADATA, 0, NULL, format_set},
@@ -435,7 +436,7 @@ static void format_date(const struct column *column, struct cursor *c, struct bu
 {
 	(void)column;
 	uint32_t date = cursor_u24(c);
-	buf_printf(to, "'%04" PRIu32 "-%02" PRIu32 "-%02" PRIu32 "'", date >> 9, date >> 5 & 15, date & 31);
+	buf_printf(to, "%04" PRIu32 "-%02" PRIu32 "-%02" PRIu32, date >> 9, date >> 5 & 15, date & 31);
 }
 
 /* The point and as many digits as the column has. */
@@ -457,23 +458,21 @@ static uint32_t read_fraction2(const struct column *column, struct cursor *c)
 	return (uint32_t)cursor_uint_be(c, size) * powers_of_ten[6 - 2 * size];
 }
 
-/* 'hhh:mm:ss.ffffff', at least two digits of hours. */
+/* hhh:mm:ss.ffffff, at least two digits of hours. */
 static void append_time(const struct column *column, bool negative, uint32_t hours, uint32_t minutes, uint32_t seconds,
                         uint32_t microseconds, struct buf *to)
 {
-	buf_printf(to, "'%s%02" PRIu32 ":%02" PRIu32 ":%02" PRIu32, negative ? "-" : "", hours, minutes, seconds);
+	buf_printf(to, "%s%02" PRIu32 ":%02" PRIu32 ":%02" PRIu32, negative ? "-" : "", hours, minutes, seconds);
 	append_fraction(column, microseconds, to);
-	buf_append_str(to, "'");
 }
 
-/* 'yyyy-mm-dd hh:mm:ss.ffffff' */
+/* yyyy-mm-dd hh:mm:ss.ffffff */
 static void append_datetime(const struct column *column, const uint32_t date[3], const uint32_t time[3],
                             uint32_t microseconds, struct buf *to)
 {
-	buf_printf(to, "'%04" PRIu32 "-%02" PRIu32 "-%02" PRIu32 " %02" PRIu32 ":%02" PRIu32 ":%02" PRIu32, date[0],
-	           date[1], date[2], time[0], time[1], time[2]);
+	buf_printf(to, "%04" PRIu32 "-%02" PRIu32 "-%02" PRIu32 " %02" PRIu32 ":%02" PRIu32 ":%02" PRIu32, date[0], date[1],
+	           date[2], time[0], time[1], time[2]);
 	append_fraction(column, microseconds, to);
-	buf_append_str(to, "'");
 }
 
 /* 24 bits and the fraction are one big-endian number: 1 bit sign (0x800000 is zero), 1 unused, 10 hours, 6 minutes,
@@ -497,12 +496,6 @@ static void format_datetime2(const struct column *column, struct cursor *c, stru
 	uint32_t date[3] = {months / 13, months % 13, rest >> 17};
 	uint32_t time[3] = {rest >> 12 & 31, rest >> 6 & 63, rest & 63};
 	append_datetime(column, date, time, read_fraction2(column, c), to);
-}
-
-static void format_timestamp2(const struct column *column, struct cursor *c, struct buf *to)
-{
-	buf_printf(to, "%" PRIu32, (uint32_t)cursor_uint_be(c, 4));
-	append_fraction(column, read_fraction2(column, c), to);
 }
 
 /* A big-endian count of microseconds, or of the unit of the last fraction digit (MariaDB sql/field.cc,
@@ -548,15 +541,42 @@ static void format_datetime(const struct column *column, struct cursor *c, struc
 	append_datetime(column, date, time, (uint32_t)(microseconds % 1000000), to);
 }
 
-/* Little-endian seconds; with a fraction big-endian ones and the fraction in the unit of its last digit. */
+/* Seconds since 1970: the old format's are little-endian, with a fraction big-endian ones and the fraction in the unit
+ * of its last digit. */
+static uint32_t read_timestamp(const struct column *column, struct cursor *c, uint32_t *ret_microseconds)
+{
+	*ret_microseconds = 0;
+	if (column->type == COLUMN_TIMESTAMP && fraction_digits(column) == 0)
+		return cursor_u32(c);
+	uint32_t seconds = (uint32_t)cursor_uint_be(c, 4);
+	*ret_microseconds = column->type == COLUMN_TIMESTAMP2 ? read_fraction2(column, c)
+	                                                      : (uint32_t)read_hires(column, c, plain_size(column) - 4);
+	return seconds;
+}
+
 static void format_timestamp(const struct column *column, struct cursor *c, struct buf *to)
 {
-	if (fraction_digits(column) == 0) {
-		buf_printf(to, "%" PRIu32, cursor_u32(c));
-		return;
+	uint32_t microseconds, seconds = read_timestamp(column, c, &microseconds);
+	buf_printf(to, "%" PRIu32, seconds);
+	append_fraction(column, microseconds, to);
+}
+
+/* The same as date and time in UTC. No seconds and no fraction are the zero date. The months are counted from March on,
+ * so that the leap day is a year's last, in periods of 400 years, 146097 days, from 0000-03-01. */
+static void append_utc(const struct column *column, uint32_t seconds, uint32_t microseconds, struct buf *to)
+{
+	uint32_t days = seconds / 86400 + 719468, date[3] = {0};
+	uint32_t time[3] = {seconds / 3600 % 24, seconds / 60 % 60, seconds % 60};
+	if (seconds > 0 || microseconds > 0) {
+		uint32_t day = days % 146097;
+		uint32_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+		day -= 365 * year + year / 4 - year / 100;
+		uint32_t month = (5 * day + 2) / 153;
+		date[0] = days / 146097 * 400 + year + (month >= 10);
+		date[1] = month < 10 ? month + 3 : month - 9;
+		date[2] = day - (153 * month + 2) / 5 + 1;
 	}
-	buf_printf(to, "%" PRIu32, (uint32_t)cursor_uint_be(c, 4));
-	append_fraction(column, (uint32_t)read_hires(column, c, plain_size(column) - 4), to);
+	append_datetime(column, date, time, microseconds, to);
 }
 
 /* The length of the UTF-8 sequence at p, 0 if it isn't one. Overlong forms and surrogates aren't. */
@@ -601,12 +621,10 @@ static bool is_clean_text(const uint8_t *bytes, size_t size)
 static void append_hex(const uint8_t *bytes, size_t size, struct buf *to)
 {
 	static const char digits[] = "0123456789abcdef";
-	buf_append_str(to, "x'");
 	for (size_t i = 0; i < size; i++) {
 		buf_append_u8(to, (uint8_t)digits[bytes[i] >> 4]);
 		buf_append_u8(to, (uint8_t)digits[bytes[i] & 15]);
 	}
-	buf_append_str(to, "'");
 }
 
 static void append_quoted(const uint8_t *bytes, size_t size, struct buf *to)
@@ -625,46 +643,107 @@ static void append_quoted(const uint8_t *bytes, size_t size, struct buf *to)
  * into messages and JSON too. */
 static void append_text(const struct column *column, const uint8_t *bytes, size_t size, struct buf *to)
 {
-	if (column->type == COLUMN_GEOMETRY || column->collation == COLLATION_BINARY || !is_clean_text(bytes, size))
-		append_hex(bytes, size, to);
-	else
+	if (column->type != COLUMN_GEOMETRY && column->collation != COLLATION_BINARY && is_clean_text(bytes, size)) {
 		append_quoted(bytes, size, to);
+		return;
+	}
+	buf_append_str(to, "x'");
+	append_hex(bytes, size, to);
+	buf_append_str(to, "'");
 }
 
-/* The label if the table map has labels, else the number, 1 being the first; 0 is the value '' of a failed INSERT. */
+/* Character sets, as far as texts depend on them. */
+enum charset {
+	CHARSET_OTHER,
+	CHARSET_UTF8,    /* utf8mb3, utf8mb4 */
+	CHARSET_LATIN,   /* latin1, ascii: UTF-8 as long as it is ASCII */
+	CHARSET_WIDE,    /* ucs2, utf16 */
+	CHARSET_WIDE_LE, /* utf16le */
+	CHARSET_WIDE4,   /* utf32 */
+};
+
+/* The ids of a character set's collations: information_schema.COLLATION_CHARACTER_SET_APPLICABILITY of MariaDB 10.11.
+ * Those from 1024 on are the NOPAD variants of those below, those from 2048 on are of UCA 14, 256 for each set. */
+static enum charset charset_of(uint16_t collation)
+{
+	static const struct {
+		uint16_t first, last;
+		enum charset charset;
+	} ranges[] = {
+	    {5, 5, CHARSET_LATIN},       {8, 8, CHARSET_LATIN},     {11, 11, CHARSET_LATIN},    {15, 15, CHARSET_LATIN},
+	    {31, 31, CHARSET_LATIN},     {33, 33, CHARSET_UTF8},    {35, 35, CHARSET_WIDE},     {45, 46, CHARSET_UTF8},
+	    {47, 49, CHARSET_LATIN},     {54, 55, CHARSET_WIDE},    {56, 56, CHARSET_WIDE_LE},  {60, 61, CHARSET_WIDE4},
+	    {62, 62, CHARSET_WIDE_LE},   {65, 65, CHARSET_LATIN},   {83, 83, CHARSET_UTF8},     {90, 90, CHARSET_WIDE},
+	    {94, 94, CHARSET_LATIN},     {101, 124, CHARSET_WIDE},  {128, 159, CHARSET_WIDE},   {160, 183, CHARSET_WIDE4},
+	    {192, 247, CHARSET_UTF8},    {576, 578, CHARSET_UTF8},  {608, 610, CHARSET_UTF8},   {640, 642, CHARSET_WIDE},
+	    {672, 674, CHARSET_WIDE},    {736, 738, CHARSET_WIDE4}, {2048, 2559, CHARSET_UTF8}, {2560, 3071, CHARSET_WIDE},
+	    {3072, 3327, CHARSET_WIDE4},
+	};
+	uint16_t id = collation < 2048 ? collation % 1024 : collation;
+	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+		if (id >= ranges[i].first && id <= ranges[i].last)
+			return ranges[i].charset;
+	return CHARSET_OTHER;
+}
+
+static void append_comma(const struct column *column, struct buf *to)
+{
+	static const struct {
+		const char *bytes;
+		size_t size;
+	} commas[] = {
+	    [CHARSET_OTHER] = {",", 1},  [CHARSET_UTF8] = {",", 1},      [CHARSET_LATIN] = {",", 1},
+	    [CHARSET_WIDE] = {"\0,", 2}, [CHARSET_WIDE_LE] = {",\0", 2}, [CHARSET_WIDE4] = {"\0\0\0,", 4},
+	};
+	enum charset charset = charset_of(column->collation);
+	buf_append(to, commas[charset].bytes, commas[charset].size);
+}
+
+/* Of an ENUM or SET: what MariaDB shows, the label or the labels with commas between, in the column's character set.
+ * False if the table map has no labels, or of an ENUM's 0, the value '' of a failed INSERT. */
+static bool append_labels(const struct column *column, uint64_t value, struct buf *to)
+{
+	if (column->type == COLUMN_ENUM) {
+		if (value < 1 || value > column->label_count)
+			return false;
+		buf_append(to, column->labels[value - 1], column->label_sizes[value - 1]);
+		return true;
+	}
+	if (column->label_count == 0 || (column->label_count < 64 && value >> column->label_count != 0))
+		return false;
+	size_t start = to->size;
+	for (uint32_t i = 0; i < column->label_count && i < 64; i++) {
+		if (!(value >> i & 1))
+			continue;
+		if (to->size > start)
+			append_comma(column, to);
+		buf_append(to, column->labels[i], column->label_sizes[i]);
+	}
+	return true;
+}
+
+/* Without a label the number, 1 being the first. */
 static void format_enum(const struct column *column, struct cursor *c, struct buf *to)
 {
 	uint64_t number = cursor_uint(c, (unsigned)plain_size(column));
-	if (number >= 1 && number <= column->label_count)
-		append_text(column, (const uint8_t *)column->labels[number - 1], column->label_sizes[number - 1], to);
+	struct buf label = {0};
+	if (append_labels(column, number, &label))
+		append_text(column, label.data, label.size, to);
 	else
 		buf_printf(to, "%" PRIu64, number);
+	buf_free(&label);
 }
 
-static bool set_has_labels(const struct column *column, uint64_t set)
-{
-	return column->label_count > 0 && (column->label_count >= 64 || set >> column->label_count == 0);
-}
-
-/* The labels with commas between, as MariaDB shows a set; bits if the table map has no labels. */
+/* Without labels the bits. */
 static void format_set(const struct column *column, struct cursor *c, struct buf *to)
 {
 	size_t size = plain_size(column);
 	const uint8_t *bytes = c->pos;
-	uint64_t set = cursor_uint(c, (unsigned)size);
-	if (!set_has_labels(column, set)) {
-		append_bits(bytes, 8 * (unsigned)size, to);
-		return;
-	}
 	struct buf labels = {0};
-	for (uint32_t i = 0; i < column->label_count && i < 64; i++) {
-		if (!(set >> i & 1))
-			continue;
-		if (labels.size > 0)
-			buf_append_str(&labels, ",");
-		buf_append(&labels, column->labels[i], column->label_sizes[i]);
-	}
-	append_text(column, labels.data, labels.size, to);
+	if (append_labels(column, cursor_uint(c, (unsigned)size), &labels))
+		append_text(column, labels.data, labels.size, to);
+	else
+		append_bits(bytes, 8 * (unsigned)size, to);
 	buf_free(&labels);
 }
 
@@ -693,6 +772,103 @@ enum err_code value_format(const struct column *column, const struct field *fiel
 	if (code != ERR_OK)
 		return code;
 	struct cursor c = cursor_of(field->bytes, field->size);
-	layouts[column->type].format(column, &c, to);
+	const struct type_layout *layout = &layouts[column->type];
+	buf_append_str(to, layout->is_quoted ? "'" : "");
+	layout->format(column, &c, to);
+	buf_append_str(to, layout->is_quoted ? "'" : "");
+	return ERR_OK;
+}
+
+/* ---- Contents as text that can be written back ---- */
+
+static bool is_text_of(const struct column *column, const uint8_t *bytes, size_t size)
+{
+	enum charset charset = charset_of(column->collation);
+	if (column->type == COLUMN_GEOMETRY || (charset != CHARSET_UTF8 && charset != CHARSET_LATIN))
+		return false;
+	for (size_t i = 0; i < size;) {
+		size_t step = utf8_sequence(bytes + i, size - i);
+		if (step == 0 || bytes[i] == '\0' || (step > 1 && charset != CHARSET_UTF8))
+			return false;
+		i += step;
+	}
+	return true;
+}
+
+static bool is_labelled(const struct column *column)
+{
+	return column->type == COLUMN_ENUM || column->type == COLUMN_SET;
+}
+
+bool content_is_integer(const struct column *column)
+{
+	return layouts[column->type].format == format_integer;
+}
+
+bool content_is_text(const struct column *column, const struct content *content)
+{
+	if (content->is_null || column->type == COLUMN_BIT)
+		return content->is_null;
+	if (is_string(column))
+		return is_text_of(column, content->bytes, content->size);
+	if (!is_labelled(column))
+		return true;
+	struct buf labels = {0};
+	struct cursor c = cursor_of(content->bytes, content->size);
+	bool has_labels = append_labels(column, cursor_uint(&c, (unsigned)plain_size(column)), &labels);
+	bool is_text = !has_labels || is_text_of(column, labels.data, labels.size);
+	buf_free(&labels);
+	return is_text;
+}
+
+/* What the log leaves away at the end of a BINARY is zeros, and whoever writes it back as it is now has fewer. */
+static void append_string_text(const struct column *column, const struct content *content, bool as_hex, struct buf *to)
+{
+	if (!as_hex) {
+		buf_append(to, content->bytes, content->size);
+		return;
+	}
+	append_hex(content->bytes, content->size, to);
+	if (column->type == COLUMN_STRING && column->collation == COLLATION_BINARY)
+		for (size_t i = content->size; i < column->metadata; i++)
+			buf_append_str(to, "00");
+}
+
+static void append_labels_text(const struct column *column, struct cursor c, bool as_hex, struct buf *to)
+{
+	uint64_t value = cursor_uint(&c, (unsigned)plain_size(column));
+	struct buf labels = {0};
+	if (!append_labels(column, value, &labels) && (column->type == COLUMN_SET || value > 0))
+		buf_printf(&labels, "%" PRIu64, value);
+	if (as_hex)
+		append_hex(labels.data, labels.size, to);
+	else
+		buf_append(to, labels.data, labels.size);
+	buf_free(&labels);
+}
+
+enum err_code content_format(const struct column *column, const struct content *content, bool as_hex, struct buf *to,
+                             struct err *err)
+{
+	if (is_string(column)) {
+		append_string_text(column, content, as_hex, to);
+		return ERR_OK;
+	}
+	struct field field = {content->bytes, content->size, true, content->is_null};
+	enum err_code code = check_field(column, &field, err);
+	if (code != ERR_OK)
+		return code;
+	struct cursor c = cursor_of(content->bytes, content->size);
+	uint32_t seconds, microseconds;
+	if (is_labelled(column)) {
+		append_labels_text(column, c, as_hex, to);
+	} else if (column->type == COLUMN_BIT) {
+		append_hex(content->bytes, content->size, to);
+	} else if (column->type == COLUMN_TIMESTAMP || column->type == COLUMN_TIMESTAMP2) {
+		seconds = read_timestamp(column, &c, &microseconds);
+		append_utc(column, seconds, microseconds, to);
+	} else if (column->type != COLUMN_NULL) {
+		layouts[column->type].format(column, &c, to);
+	}
 	return ERR_OK;
 }
