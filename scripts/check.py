@@ -19,6 +19,8 @@ or finds no test, a report that a sanitizer wrote while a daemon ran: each count
 counted as passed. Tests marked `soak` are left to `make soak`.
 """
 
+import collections
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -28,6 +30,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree
 
@@ -35,28 +38,40 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Far above what a step takes: against a hang that would keep a machine busy for ever, not against slow machines.
 STEP_SECONDS_MAX = 3600
 REPORT_LINES_MAX = 80
+SYSTEM_PARTS = 4  # at once; under sanitizers, which run side by side, one
+LONGEST = ("test_sysbench.py", "test_faults.py", "test_repair.py", "test_rejoin.py", "test_copy.py", "test_native.py", "test_retention.py")
 ASAN, TSAN = "address,undefined", "thread"
 SANITIZER_PART = "sanitizer and not soak"
 MARKERS = "soak: random faults for SOAK_MINUTES\nsanitizer: runs against the sanitizers' builds, too"
 
 
 class Tally:
-    """What came out, over all steps."""
+    """What came out. Only one thread adds to a step, but for the parts of one run of pytest, which hold a lock."""
 
     def __init__(self):
-        self.passed = self.failed = self.skipped = 0
+        self.steps = {}  # name: [passed, failed, skipped]
         self.notes = []  # what failed or was skipped, for the end of the log
+        self.lock = threading.RLock()
 
     def add(self, step, passed=0, failed=0, skipped=0, note=None):
-        self.passed += passed
-        self.failed += failed
-        self.skipped += skipped
-        if note is not None:
-            self.notes.append(f"{step}: {note}")
+        with self.lock:
+            self.steps[step] = [a + b for a, b in zip(self.of(step), (passed, failed, skipped))]
+            if note is not None:
+                self.notes.append(f"{step}: {note}")
+
+    def of(self, step):
+        return self.steps.get(step, [0, 0, 0])
+
+    def failed(self, step):
+        return self.of(step)[1]
 
     def line(self):
-        text = f"{self.passed} passed, {self.failed} failed"
-        return text + (f", {self.skipped} skipped" if self.skipped else "")
+        passed, failed, skipped = (sum(counts) for counts in zip([0, 0, 0], *self.steps.values()))
+        return f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+
+    def is_good(self):
+        passed, failed, _ = (sum(counts) for counts in zip([0, 0, 0], *self.steps.values()))
+        return passed > 0 and failed == 0
 
 
 tally = Tally()
@@ -130,13 +145,19 @@ def launcher(kind):
 
 
 builds = {}  # folder: whether it is built
+build_locks = collections.defaultdict(threading.Lock)
 
 
 def build(step, directory, kind="none"):
     """Configures, in any case, since libraries may have been installed meanwhile, and builds, once a run. Returns
     whether it is built; says and counts it once if not."""
-    if directory in builds:
+    with build_locks[directory]:  # two steps side by side may want the same one
+        if directory not in builds:
+            builds[directory] = build_now(step, directory, kind)
         return builds[directory]
+
+
+def build_now(step, directory, kind):
     options = [f"-Db_sanitize={kind}"]
     if kind != "none":
         # GCC documents false warnings under -fsanitize; build/ keeps warnings errors.
@@ -149,8 +170,7 @@ def build(step, directory, kind="none"):
     if status != 0:
         print(output)
         tally.add(step, failed=1, note=f"{directory}/ can't be built, none of its tests ran")
-    builds[directory] = status == 0
-    return builds[directory]
+    return status == 0
 
 
 def counts_inside(log):
@@ -195,13 +215,13 @@ def meson_test(step, directory, kind="none"):
         "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
     }
     status, _ = run(command, env)
-    before = tally.failed
+    before = tally.failed(step)
     tests = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     for test in tests:
         count_meson_test(step, test)
     if not tests:
         tally.add(step, failed=1, note=f"no test ran in {directory}/: is libcmocka-dev there?")
-    elif status != 0 and tally.failed == before:
+    elif status != 0 and tally.failed(step) == before:
         tally.add(step, failed=1, note=f"`meson test` ended with {status} though its log names no failure")
 
 
@@ -244,8 +264,6 @@ def pytest(step, tests, expression="not soak", directory="build", kind="none"):
     reports = logs / f"{step}-reports"
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
-    junit = logs / f"{step}.xml"
-    junit.unlink(missing_ok=True)
     # A daemon runs in the background: what a sanitizer has to say about it goes to a file, not to a log nobody reads.
     # GCC's UBSan can't write its own report to a file when ASan is there, too; so it aborts, and ASan reports that.
     to_file = f":log_path={reports}/report"
@@ -258,20 +276,45 @@ def pytest(step, tests, expression="not soak", directory="build", kind="none"):
         + to_file
         + (f":suppressions={suppressions}" if suppressions.exists() else ""),
     }
-    command = [*launcher(kind), python.strip(), "-m", "pytest", "-q", "-rfEs", "--durations=5", tests]
-    command += ["-m", expression, "-o", "markers=" + MARKERS, "-o", "faulthandler_timeout=300", f"--junitxml={junit}"]
-    status, _ = run(command, env)
-    before = tally.failed
-    count_junit(step, junit, status)
-    if status != 0 and tally.failed == before:
-        tally.add(step, failed=1, note=f"pytest ended with {status} though its results name no failure")
+    command = [*launcher(kind), python.strip(), "-m", "pytest", "-q", "-rfEs", "--durations=5"]
+    command += ["-m", expression, "-o", "markers=" + MARKERS, "-o", "faulthandler_timeout=300"]
+    parts = parts_of(tests)
+    with concurrent.futures.ThreadPoolExecutor(SYSTEM_PARTS if kind == "none" else 1) as pool:
+        runs = [pool.submit(pytest_part, step, command, env, logs / f"{step}-{i}.xml", files)
+                for i, files in enumerate(parts)]
+    ran = sum(run.result() for run in runs)
+    if ran == 0:
+        tally.add(step, failed=1, note="pytest found no test")
     for report in sorted(reports.iterdir()):
         lines = report.read_text(errors="replace").splitlines()
         print("\n".join(lines[:REPORT_LINES_MAX]))
         tally.add(step, failed=1, note=f"a sanitizer reports: {report}")
 
 
-def count_junit(step, junit, status):
+def parts_of(tests):
+    """The system tests wait most of the time: some files of them run beside each other, those first that take longest."""
+    if tests != "tests/system":
+        return [[tests]]
+    files = sorted((ROOT / tests).glob("test_*.py"), key=lambda f: (f.name not in LONGEST, -f.stat().st_size))
+    return [[str(file)] for file in files]
+
+
+def pytest_part(step, command, env, junit, files):
+    """Returns how many tests there were. No test at all in one part (status 5) is no failure: in all of them it is."""
+    junit.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="syncline-pytest-") as base:
+        status, output = run([*command, f"--basetemp={base}/base", f"--junitxml={junit}", *files], env, quiet=True)
+    with tally.lock:
+        if status != 5:
+            print(f"-- {step}\n{output}", end="")
+        before = tally.failed(step)
+        ran = count_junit(step, junit)
+        if status not in (0, 5) and tally.failed(step) == before:
+            tally.add(step, failed=1, note=f"pytest ended with {status} though its results name no failure")
+    return ran
+
+
+def count_junit(step, junit):
     ran = 0
     if junit.exists():
         for case in xml.etree.ElementTree.parse(junit).getroot().iter("testcase"):
@@ -283,8 +326,7 @@ def count_junit(step, junit, status):
                 tally.add(step, skipped=1, note=f"{name} skipped: {skip.get('message', '')}")
             else:
                 tally.add(step, passed=1)
-    if ran == 0:
-        tally.add(step, failed=1, note=f"pytest found no test (exit status {status})")
+    return ran
 
 
 def pytest_sanitized(step, tests, expression, directory, kind):
@@ -306,6 +348,26 @@ STEPS = {
     "system-asan": lambda step: pytest_sanitized(step, "tests/system", SANITIZER_PART, "build-asan", ASAN),
     "system-tsan": lambda step: pytest_sanitized(step, "tests/system", SANITIZER_PART, "build-tsan", TSAN),
 }
+# What waits for servers most of the time runs beside another, and what ends with one long test.
+SIDE_BY_SIDE = [("asan", "tsan"), ("binlog", "binlog-asan", "system-asan", "system-tsan")]
+
+
+def run_step(name):
+    start = time.monotonic()
+    STEPS[name](name)
+    passed, failed, skipped = tally.of(name)
+    return f"{name:12} {passed:5} passed {failed:5} failed {skipped:5} skipped {time.monotonic() - start:7.0f} s"
+
+
+def groups_of(names):
+    """The steps that were asked for, in order, those that go side by side together."""
+    together = {name: group for group in SIDE_BY_SIDE for name in group}
+    groups = []
+    for name in STEPS:
+        group = [n for n in together.get(name, (name,)) if n in names]
+        if name in names and group not in groups:
+            groups.append(group)
+    return groups
 
 
 def main():
@@ -318,25 +380,17 @@ def main():
         if shutil.which(tool) is None:
             sys.exit(f"check: {tool} is missing: run scripts/install-deps.sh build check")
     timings = []
-    for name in STEPS:
-        if name not in names:
-            continue
-        print(f"== {name}", flush=True)
-        start = time.monotonic()
-        before = (tally.passed, tally.failed, tally.skipped)
-        STEPS[name](name)
-        after = (tally.passed, tally.failed, tally.skipped)
-        passed, failed, skipped = (b - a for a, b in zip(before, after))
-        timings.append(
-            f"{name:12} {passed:5} passed {failed:5} failed {skipped:5} skipped {time.monotonic() - start:7.0f} s"
-        )
+    for group in groups_of(names):
+        print(f"== {', '.join(group)}", flush=True)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            timings += pool.map(run_step, group)
     print("\n==")
     for note in tally.notes:
         print(note)
     for line in timings:
         print(line)
     print(tally.line())
-    return 1 if tally.failed or not tally.passed else 0
+    return 0 if tally.is_good() else 1
 
 
 if __name__ == "__main__":

@@ -35,7 +35,10 @@ build iproute2            command:ip
 check libcmocka-dev       module:cmocka
 check python3-pytest      script:scripts/find-python
 check python3-pymysql     script:scripts/find-python
+check openssl             command:openssl
+check faketime            command:faketime
 check sysbench            command:sysbench
+check spin                command:spin
 fuzz  clang               command:clang
 fuzz  libclang-rt-dev     fuzzer:clang
 '

@@ -15,8 +15,8 @@ import pathlib
 import re
 import sys
 
-LAYERS = ["base", "binlog", "merge", "sql", "node", "admin", "link", "cli"]
-PURE = re.compile(r"(binlog|merge)/|sql/statement\.[ch]$")
+LAYERS = ["base", "binlog", "merge", "sql", "copy", "node", "admin", "link", "doctor", "cli"]
+PURE = re.compile(r"(binlog|merge)/|sql/(statement|requirements)\.[ch]$|doctor/(check(_\w+)?|facts|finding|show)\.[ch]$")
 MARIADB_HEADER = re.compile(r"(mysql|mariadb)|(errmsg|mysqld_error|ma_\w+)\.h$")
 IMPURE_HEADER = re.compile(
     r"(unistd|fcntl|poll|netdb|pthread|threads|signal|spawn|dirent|syslog|stdatomic|semaphore|aio)\.h$"
@@ -92,6 +92,8 @@ def self_test():
         ("sql/a.c", '\n #  include "node/settings.h"'),
         ("admin/a.c", '#include "link/supervisor.h"'),
         ("link/a.c", '#include "cli/demo.h"'),
+        ("link/a.c", '#include "doctor/check.h"'),
+        ("doctor/check_a.c", "t = time(NULL);"),
         ("sql/a.c", '#include "apply.h"'),
         ("link/a.c", "#include <mysql.h>"),
         ("node/a.c", "#include <mariadb/mysql.h>"),

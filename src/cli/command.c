@@ -1,11 +1,15 @@
 #include "cli/command.h"
 
 #include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -174,4 +178,18 @@ int options_parse(const struct options *options, int argc, char **argv, int *ret
 	argv[1 + count] = NULL;
 	*ret_count = count;
 	return check_rest(options, argv[0], seen, count);
+}
+
+enum err_code command_act_as_owner(const char *file, struct err *err)
+{
+	struct stat st;
+	if (geteuid() != 0 || stat(file, &st) != 0 || st.st_uid == 0) /* who reads the file says what is wrong with it */
+		return ERR_OK;
+	const struct passwd *user = getpwuid(st.st_uid);
+	if (user == NULL || initgroups(user->pw_name, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 ||
+	    setuid(user->pw_uid) != 0)
+		return err_set(err, ERR_CONFIG,
+		               "%s: its owner can't be taken for the user that the daemon runs as; run: chown syncline %s",
+		               file, file);
+	return ERR_OK;
 }

@@ -12,6 +12,9 @@
 
 #include "base/err.h"
 
+/* Where init and join put the settings. */
+#define SETTINGS_FILE "/etc/syncline/syncline.cnf"
+
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct command {
@@ -61,6 +64,10 @@ int options_parse(const struct options *options, int argc, char **argv, int *ret
 int command_fail(const char *command, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The same for an error that came from below. Returns EXIT_FAILED, or EXIT_USAGE for ERR_USAGE. */
 int command_fail_err(const char *command, const struct err *err);
+
+/* root goes on as the user that owns this settings file: the daemon's, whom the server knows by its socket (node/accounts.h). For
+ * good; who isn't root stays who it is. */
+enum err_code command_act_as_owner(const char *file, struct err *err) ERR_MUST_CHECK;
 
 /* SIGINT, SIGTERM and SIGHUP set it, from command_catch_signals on; whoever waits looks at it and cleans up. */
 extern volatile bool command_interrupted;

@@ -2,11 +2,23 @@
 #ifndef SYNCLINE_CLI_COMMANDS_H
 #define SYNCLINE_CLI_COMMANDS_H
 
+int command_rejoin(int argc, char **argv);
+int command_leave(int argc, char **argv);
+int command_forget(int argc, char **argv);
+int command_slots(int argc, char **argv);
+int command_address(int argc, char **argv);
 int command_run(int argc, char **argv);
+int command_init(int argc, char **argv);
+int command_invite(int argc, char **argv);
+int command_join(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_pause(int argc, char **argv);
 int command_resume(int argc, char **argv);
 int command_skip(int argc, char **argv);
+int command_adopt(int argc, char **argv);
+int command_engine(int argc, char **argv);
+int command_conflicts(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_lab(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_net_holder(int argc, char **argv);

@@ -69,12 +69,12 @@ static enum err_code check_peer(const struct settings *settings, const char *tex
 
 int hold_command(int argc, char **argv, bool paused, const char *summary)
 {
-	const char *file = NULL;
+	const char *file = SETTINGS_FILE;
 	const struct option_row rows[] = {
-	    {"defaults-file", OPTION_TEXT, &file, "FILE", "the settings of the node", true, 0, 0},
+	    {"defaults-file", OPTION_TEXT, &file, "FILE", "the settings of the node (" SETTINGS_FILE ")", false, 0, 0},
 	    {0},
 	};
-	struct options options = {"--defaults-file=FILE PEER", summary, rows, 1, 1};
+	struct options options = {"[--defaults-file=FILE] PEER", summary, rows, 1, 1};
 	int count, status = options_parse(&options, argc, argv, &count);
 	if (status >= 0)
 		return status;

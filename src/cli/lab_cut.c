@@ -20,6 +20,9 @@ static enum err_code cut_nodes(const struct lab *lab, char **argv, bool cut, str
 		code = lab_find_node(lab, argv[2], &b, err);
 	if (code == ERR_OK && a == b)
 		code = err_set(err, ERR_USAGE, "node %s has no link to itself; name two nodes", argv[1]);
+	if (code == ERR_OK && !lab_is_linked(lab, a, b))
+		code = err_set(err, ERR_USAGE, "nodes %s and %s have no link in this %s; name two nodes that have one", argv[1],
+		               argv[2], lab_shape_name(lab->shape));
 	if (code == ERR_OK)
 		code = lab_cut(a, b, cut, err);
 	return code;

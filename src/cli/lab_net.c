@@ -20,8 +20,8 @@
 #include "cli/commands.h"
 #include "cli/lab.h"
 #include "node/files.h"
+#include "node/identity.h"
 #include "node/process.h"
-#include "node/tls.h"
 
 enum { HOLDER_TIMEOUT_MS = 10 * 1000, HOLDER_POLL_MS = 5, IP_WORDS_MAX = 16 };
 
@@ -237,50 +237,65 @@ enum err_code lab_net_plug(const struct lab *lab, const struct lab_node *node, b
 
 /* Certificates and accounts */
 
-static enum err_code issue(const struct lab_node *node, const struct tls_authority *authority, struct err *err)
+/* The authorities of the peers, from where the lab made them. */
+static enum err_code pin_peers(const struct lab *lab, const struct lab_node *node, struct err *err)
 {
-	char name[32];
+	struct buf pem = {0};
 	enum err_code code = ERR_OK;
-	snprintf(name, sizeof name, "syncline-%u", (unsigned)node->id);
-	if (mkdir(node->tls_dir, 0700) != 0)
-		code = err_set(err, ERR_IO, "%s: can't make the folder: %s; check the folder above it", node->tls_dir,
-		               strerror(errno));
-	if (code == ERR_OK)
-		code = tls_authority_write(authority, node->tls_ca, err);
-	if (code == ERR_OK)
-		code = tls_authority_issue(authority, name, node->address, node->tls_cert, node->tls_key, err);
+	for (unsigned i = 0; i < lab->node_count && code == ERR_OK; i++) {
+		const struct lab_node *peer = &lab->nodes[i];
+		if (!lab_is_linked(lab, node, peer))
+			continue;
+		code = identity_authority(peer->tls_dir, NULL, &pem, err);
+		if (code == ERR_OK)
+			code = identity_pin(node->tls_dir, peer->id, pem.data, pem.size, err);
+	}
+	buf_free(&pem);
 	return code;
 }
 
 enum err_code lab_net_make_certificates(const struct lab *lab, struct err *err)
 {
-	struct tls_authority *authority = NULL;
-	enum err_code code = tls_authority_new("syncline-lab", &authority, err);
+	enum err_code code = ERR_OK;
+	for (unsigned i = 0; i < lab->node_count && code == ERR_OK; i++) {
+		const struct lab_node *node = &lab->nodes[i];
+		const char *address = node->address;
+		code = identity_make(node->tls_dir, node->id, &address, 1, NULL, err);
+	}
 	for (unsigned i = 0; i < lab->node_count && code == ERR_OK; i++)
-		code = issue(&lab->nodes[i], authority, err);
-	tls_authority_free(authority);
+		code = pin_peers(lab, &lab->nodes[i], err);
 	return code;
 }
 
-/* No password: the account is opened by the certificate, from one address, and may read the binary log, nothing else. */
+static enum err_code append_account(struct buf *sql, const struct lab_node *node, const struct lab_node *peer,
+                                    struct err *err)
+{
+	struct tls_authority_id id;
+	enum err_code code = identity_peer(node->tls_dir, peer->id, &id, NULL, err);
+	if (code != ERR_OK)
+		return code;
+	char *account = mem_printf("'syncline-%u'@'%s'", (unsigned)peer->id, peer->address);
+	buf_printf(sql, "CREATE OR REPLACE USER %s", account);
+	identity_append_require(sql, &id);
+	buf_printf(sql, ";GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO %s;GRANT SELECT ON syncline.* TO %s;", account,
+	           account);
+	free(account);
+	return ERR_OK;
+}
+
+/* No password: the account is opened by the certificate, from one address, and may read the binary log, nothing
+ * else. */
 enum err_code lab_net_make_accounts(const struct lab *lab, const struct lab_node *node, struct err *err)
 {
 	struct buf sql = {0};
-	buf_append_str(&sql, "SET sql_log_bin = 0;");
-	for (unsigned i = 0; i < lab->node_count; i++) {
-		const struct lab_node *peer = &lab->nodes[i];
-		if (peer->id == node->id)
-			continue;
-		char *account = mem_printf("'syncline-%u'@'%s'", (unsigned)peer->id, peer->address);
-		buf_printf(&sql,
-		           "CREATE OR REPLACE USER %s REQUIRE ISSUER '/CN=syncline-lab' AND SUBJECT '/CN=syncline-%u';"
-		           "GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO %s;"
-		           "GRANT SELECT ON syncline.* TO %s;",
-		           account, (unsigned)peer->id, account, account);
-		free(account);
-	}
+	enum err_code code = ERR_OK;
 	struct connection *connection = connection_new();
-	enum err_code code = lab_connect(node, connection, err);
+	buf_append_str(&sql, "SET sql_log_bin = 0;");
+	for (unsigned i = 0; i < lab->node_count && code == ERR_OK; i++)
+		if (lab_is_linked(lab, node, &lab->nodes[i]))
+			code = append_account(&sql, node, &lab->nodes[i], err);
+	if (code == ERR_OK)
+		code = lab_connect(node, connection, err);
 	if (code == ERR_OK)
 		code = connection_run(connection, buf_str(&sql), err);
 	connection_free(connection);

@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/lab.h"
 #include "node/files.h"
+#include "node/identity.h"
 #include "node/private_server.h"
 #include "node/process.h"
 #include "node/settings.h"
@@ -93,7 +94,9 @@ static void append_peer(struct buf *to, const struct lab *lab, const struct lab_
 	}
 	settings_append_option(to, "host", peer->address);
 	buf_printf(to, "port = %u\nuser = syncline-%u\n", (unsigned)PORT, (unsigned)node->id);
-	settings_append_option(to, "ssl-ca", node->tls_ca);
+	char *authority = identity_peer_path(node->tls_dir, peer->id);
+	settings_append_option(to, "ssl-ca", authority);
+	free(authority);
 	settings_append_option(to, "ssl-cert", node->tls_cert);
 	settings_append_option(to, "ssl-key", node->tls_key);
 	buf_append_str(to, "ssl-verify-server-cert = 1\n");
@@ -102,7 +105,10 @@ static void append_peer(struct buf *to, const struct lab *lab, const struct lab_
 enum err_code lab_daemon_configure(const struct lab *lab, const struct lab_node *node, struct err *err)
 {
 	struct buf text = {0};
-	buf_printf(&text, "[syncline]\nnode-id = %u\n", (unsigned)node->id);
+	buf_printf(&text, "[syncline]\nnode-id = %u\nnodes = ", (unsigned)node->id);
+	for (size_t i = 0; i < lab->node_count; i++)
+		buf_printf(&text, "%s%u", i ? "," : "", (unsigned)lab->nodes[i].id);
+	buf_append_str(&text, "\n");
 	for (size_t i = 0; i < lab->database_count; i++)
 		settings_append_option(&text, "replicate-do-db", lab->databases[i]);
 	settings_append_option(&text, "state-dir", node->state_dir);
@@ -110,7 +116,7 @@ enum err_code lab_daemon_configure(const struct lab *lab, const struct lab_node 
 	settings_append_option(&text, "socket", node->socket);
 	settings_append_option(&text, "user", "root");
 	for (size_t i = 0; i < lab->node_count; i++)
-		if (lab->nodes[i].id != node->id)
+		if (lab_is_linked(lab, node, &lab->nodes[i]))
 			append_peer(&text, lab, node, &lab->nodes[i]);
 	enum err_code code = files_write(node->settings, &text, err);
 	buf_free(&text);

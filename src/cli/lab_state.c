@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "cli/lab.h"
 #include "node/files.h"
+#include "node/identity.h"
 
 /* DIR need not exist, the folder above it must. */
 static enum err_code absolute(const char *dir, char **ret, struct err *err)
@@ -47,9 +48,9 @@ static void init_node(struct lab_node *node, const char *dir, uint32_t id)
 	node->log = mem_printf("%s/syncline.log", node->dir);
 	node->state_dir = mem_printf("%s/state", node->dir);
 	node->tls_dir = mem_printf("%s/tls", node->dir);
-	node->tls_ca = mem_printf("%s/ca.pem", node->tls_dir);
-	node->tls_cert = mem_printf("%s/cert.pem", node->tls_dir);
-	node->tls_key = mem_printf("%s/key.pem", node->tls_dir);
+	node->tls_ca = identity_path(node->tls_dir, IDENTITY_BUNDLE);
+	node->tls_cert = identity_path(node->tls_dir, IDENTITY_NODE);
+	node->tls_key = identity_path(node->tls_dir, IDENTITY_NODE_KEY);
 	snprintf(node->address, sizeof node->address, "192.168.10.%u", (unsigned)id);
 }
 
@@ -107,6 +108,47 @@ enum err_code lab_find_node(const struct lab *lab, const char *number, const str
 	return err_set(err, ERR_USAGE, "'%s' is no node of this lab; give a number from 1 to %u", number, lab->node_count);
 }
 
+/* Shapes */
+
+static const char *const shape_names[] = {
+    [LAB_MESH] = "mesh",
+    [LAB_RING] = "ring",
+    [LAB_STAR] = "star",
+    [LAB_CHAIN] = "chain",
+};
+
+const char *lab_shape_name(enum lab_shape shape)
+{
+	return shape_names[shape];
+}
+
+bool lab_shape_parse(const char *name, enum lab_shape *ret_shape)
+{
+	for (size_t i = 0; i < sizeof shape_names / sizeof *shape_names; i++) {
+		if (strcmp(name, shape_names[i]) != 0)
+			continue;
+		*ret_shape = (enum lab_shape)i;
+		return true;
+	}
+	return false;
+}
+
+bool lab_is_linked(const struct lab *lab, const struct lab_node *a, const struct lab_node *b)
+{
+	uint32_t low = a->id < b->id ? a->id : b->id, high = a->id < b->id ? b->id : a->id;
+	switch (lab->shape) {
+	case LAB_MESH:
+		return low != high;
+	case LAB_RING:
+		return high - low == 1 || (low == 1 && high == lab->node_count);
+	case LAB_STAR:
+		return low == 1 && high != 1;
+	case LAB_CHAIN:
+		return high - low == 1;
+	}
+	return false;
+}
+
 /* The marker file */
 
 static json_t *texts_to_json(char *const *texts, size_t count)
@@ -119,9 +161,10 @@ static json_t *texts_to_json(char *const *texts, size_t count)
 
 enum err_code lab_save(const struct lab *lab, struct err *err)
 {
-	json_t *root = json_pack("{s:i, s:i, s:b, s:o, s:o}", "syncline_lab", 1, "nodes", (int)lab->node_count, "network",
-	                         (int)lab->network, "databases", texts_to_json(lab->databases, lab->database_count),
-	                         "server_options", texts_to_json(lab->options, lab->option_count));
+	json_t *root = json_pack("{s:i, s:i, s:s, s:b, s:o, s:o}", "syncline_lab", 1, "nodes", (int)lab->node_count,
+	                         "shape", lab_shape_name(lab->shape), "network", (int)lab->network, "databases",
+	                         texts_to_json(lab->databases, lab->database_count), "server_options",
+	                         texts_to_json(lab->options, lab->option_count));
 	char *path = mem_printf("%s/syncline-lab.json", lab->dir), *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
 	struct buf bytes = {0};
 	enum err_code code;
@@ -155,17 +198,20 @@ enum err_code lab_load(const char *dir, struct lab *ret_lab, struct err *err)
 	enum err_code code = ERR_OK;
 	json_t *root = json_load_file(path, 0, &where);
 	json_int_t nodes = json_integer_value(json_object_get(root, "nodes"));
+	const char *shape_name = json_string_value(json_object_get(root, "shape"));
+	enum lab_shape shape = LAB_MESH; /* of a lab that was made before there were others */
 	if (root == NULL && access(path, F_OK) != 0)
 		code = err_set(err, ERR_CONFIG,
 		               "%s: no lab is here (no syncline-lab.json); make one with: syncline lab up --dir=DIR", dir);
 	else if (root == NULL)
 		code = err_set(err, ERR_CONFIG, "%s:%d: %s; remove the lab by hand", path, where.line, where.text);
 	else if (json_integer_value(json_object_get(root, "syncline_lab")) != 1 || nodes < LAB_NODES_MIN ||
-	         nodes > LAB_NODES_MAX)
+	         nodes > LAB_NODES_MAX || (shape_name != NULL && !lab_shape_parse(shape_name, &shape)))
 		code = err_set(err, ERR_CONFIG, "%s: another version's lab; take it down with that version", path);
 	else
 		code = lab_init(dir, (unsigned)nodes, &lab, err);
 	if (code == ERR_OK) {
+		lab.shape = shape;
 		lab.network = json_is_true(json_object_get(root, "network"));
 		lab.database_count = texts_from_json(json_object_get(root, "databases"), lab.databases);
 		lab.option_count = texts_from_json(json_object_get(root, "server_options"), lab.options);

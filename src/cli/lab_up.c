@@ -129,7 +129,8 @@ static enum err_code check_live(const struct lab_node *node, struct err *err)
 		const struct link_status *link = &status.links[i];
 		if (strcmp(link->state, "live") == 0)
 			continue;
-		bool stopped = strcmp(link->state, "stopped") == 0 && !link->paused;
+		bool stopped =
+		    (strcmp(link->state, "stopped") == 0 || strcmp(link->state, "must rejoin") == 0) && !link->paused;
 		code = err_set(err, stopped ? ERR_SERVER : ERR_BUSY, "the link of node %u from node %u is %s%s%s",
 		               (unsigned)node->id, (unsigned)link->peer, link->paused ? "paused" : link->state,
 		               *link->why ? ": " : "", link->why);
@@ -179,6 +180,7 @@ static void take_wish(struct lab *lab, const struct lab_wish *wish)
 {
 	size_t count = wish->database_count ? wish->database_count : DATABASE_DEFAULT_COUNT;
 	const char *const *names = wish->database_count ? wish->databases : database_default;
+	lab->shape = wish->shape;
 	lab->network = wish->network;
 	for (size_t i = 0; i < count && i < LAB_TEXTS_MAX; i++)
 		lab->databases[lab->database_count++] = mem_strdup(names[i]);
@@ -232,7 +234,7 @@ static void show(const struct lab *lab)
 	for (unsigned i = 0; i < lab->node_count; i++)
 		printf("node %u  mariadb --socket='%s' --user=root%s%s\n", (unsigned)lab->nodes[i].id, lab->nodes[i].socket,
 		       lab->network ? "  eth0 " : "", lab->network ? lab->nodes[i].address : "");
-	printf("All links are live. Replicated:");
+	printf("All links of the %s are live. Replicated:", lab_shape_name(lab->shape));
 	for (size_t i = 0; i < lab->database_count; i++)
 		printf("%s %s", i ? "," : "", lab->databases[i]);
 	printf(". Take it down with: syncline lab down --dir='%s'\n", lab->dir);
@@ -254,13 +256,16 @@ static int check_databases(const char *command, const struct text_list *database
 
 int command_lab_up(int argc, char **argv)
 {
-	const char *dir = NULL;
+	const char *dir = NULL, *shape_name = lab_shape_name(LAB_MESH);
+	enum lab_shape shape;
 	unsigned nodes = 2, timeout_s = LAB_TIMEOUT_S;
 	bool network = false;
 	struct text_list databases = {0}, options_given = {0};
 	const struct option_row rows[] = {
 	    {"dir", OPTION_TEXT, &dir, "DIR", "a folder that is empty or not there yet", true, 0, 0},
 	    {"nodes", OPTION_NUMBER, &nodes, "N", "how many nodes, 2 to 9 (2)", false, LAB_NODES_MIN, LAB_NODES_MAX},
+	    {"shape", OPTION_TEXT, &shape_name, "SHAPE",
+	     "mesh: each with each; ring; star: node 1 with each; chain: 1-2-3-… (mesh)", false, 0, 0},
 	    {"database", OPTION_LIST, &databases, "NAME", "a database to replicate; again for more (rfid_access_control)",
 	     false, 0, 0},
 	    {"server-option", OPTION_LIST, &options_given, "NAME=VALUE",
@@ -271,9 +276,9 @@ int command_lab_up(int argc, char **argv)
 	    {0},
 	};
 	struct options options = {
-	    "--dir=DIR [--nodes=N] [OPTION]…",
-	    "Makes N private MariaDB servers and N daemons, linked as a full mesh. Returns when all links are "
-	    "live.\nThe databases are only named here; create them on any node.",
+	    "--dir=DIR [--nodes=N] [--shape=SHAPE] [OPTION]…",
+	    "Makes N private MariaDB servers and N daemons and links them. Returns when all links are live.\n"
+	    "The databases are only named here; create them on any node.",
 	    rows, 0, 0};
 	int count, status = options_parse(&options, argc, argv, &count);
 	if (status >= 0)
@@ -281,6 +286,8 @@ int command_lab_up(int argc, char **argv)
 	if (nodes < LAB_NODES_MIN)
 		return command_fail(argv[0], EXIT_USAGE, "--nodes is %u; give a number from %d to %d", nodes, LAB_NODES_MIN,
 		                    LAB_NODES_MAX);
+	if (!lab_shape_parse(shape_name, &shape))
+		return command_fail(argv[0], EXIT_USAGE, "--shape is '%.80s'; give mesh, ring, star or chain", shape_name);
 	status = check_databases(argv[0], &databases);
 	if (status >= 0)
 		return status;
@@ -288,7 +295,16 @@ int command_lab_up(int argc, char **argv)
 	struct lab lab = {0};
 	struct err err;
 	struct lab_wish wish = {
-	    dir, nodes, network, databases.count, options_given.count, databases.texts, options_given.texts, timeout_s};
+	    .dir = dir,
+	    .node_count = nodes,
+	    .shape = shape,
+	    .network = network,
+	    .database_count = databases.count,
+	    .option_count = options_given.count,
+	    .databases = databases.texts,
+	    .options = options_given.texts,
+	    .timeout_s = timeout_s,
+	};
 	if (lab_up(&wish, &lab, &err) != ERR_OK)
 		return command_fail_err(argv[0], &err);
 	show(&lab);

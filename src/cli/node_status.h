@@ -12,13 +12,16 @@
 struct link_status {
 	uint32_t peer;
 	bool paused;
-	char *where, *state, *why, *transaction, *position; /* "" where the document has null */
-	int64_t since_s, lag_transactions, lag_seconds;     /* -1 where the document has null */
+	char *where, *state, *why, *transaction, *position, *policies_differ; /* "" where the document has null */
+	int64_t since_s, lag_transactions, lag_seconds, may_stay_away_s;      /* -1 where the document has null */
 };
 
 struct node_status {
 	uint32_t node;
-	char *server_state, *server_why, *server_vector;
+	bool is_resolving;
+	char *engine, *engine_why;
+	bool engine_switching;
+	char *server_state, *server_why, *server_vector, *server_written, *log_held;
 	size_t link_count;
 	struct link_status links[PEERS_MAX];
 };

@@ -16,20 +16,16 @@ enum { SERVER_READY_TIMEOUT_MS = 300 * 1000 }; /* InnoDB may have much to recove
 /* The private server's folder is the one that its data folder is in. */
 static struct private_server server_of(const struct settings *s, char *dir_buffer)
 {
-	struct private_server server = {
+	return (struct private_server){
 	    .dir = dirname(dir_buffer),
 	    .datadir = s->datadir,
 	    .socket = s->server_where,
 	    .node_id = s->node_id,
-	    .slots = s->node_id,
+	    .slots = s->nodes[s->node_count - 1], /* the same on each node, so that no two give out one number */
 	    .option_count = s->server_option_count,
 	    .options = (const char *const *)s->server_options,
 	    .cancelled = &command_interrupted,
 	};
-	for (size_t i = 0; i < s->peer_count; i++)
-		if (s->peers[i].node_id > server.slots)
-			server.slots = s->peers[i].node_id;
-	return server;
 }
 
 static enum err_code run_with_server(const struct settings *settings, struct err *err)
@@ -47,7 +43,8 @@ static enum err_code run_with_server(const struct settings *settings, struct err
 		code = err_set(err, ERR_CANCELLED, "interrupted");
 	if (code == ERR_OK) {
 		log_line(LOG_LEVEL_INFO, "main", "the private server at %s is ready", settings->server_where);
-		code = supervisor_run(settings, err);
+		bool reload;
+		code = supervisor_run(settings, &reload, err); /* nobody changes a private server's settings */
 	}
 	struct err stop_err;
 	enum err_code stop_code = ERR_OK;
@@ -61,14 +58,33 @@ static enum err_code run_with_server(const struct settings *settings, struct err
 	return code;
 }
 
+/* With a server that is there already. Settings that can't be read are no reason to end: the old ones go on. */
+static enum err_code run(struct settings *settings, struct err *err)
+{
+	for (;;) {
+		bool reload = false;
+		struct settings next = {0};
+		enum err_code code = supervisor_run(settings, &reload, err);
+		if (code != ERR_OK || !reload)
+			return code;
+		if (settings_load(settings->file, &next, err) != ERR_OK) {
+			log_line(LOG_LEVEL_ERROR, "main", "the settings stay as they were: %s", err->message);
+			continue;
+		}
+		settings_free(settings);
+		*settings = next;
+		log_set_level(settings->log_level);
+	}
+}
+
 int command_run(int argc, char **argv)
 {
-	const char *file = NULL;
+	const char *file = SETTINGS_FILE;
 	const struct option_row rows[] = {
-	    {"defaults-file", OPTION_TEXT, &file, "FILE", "the settings of this node", true, 0, 0},
+	    {"defaults-file", OPTION_TEXT, &file, "FILE", "the settings of this node (" SETTINGS_FILE ")", false, 0, 0},
 	    {0},
 	};
-	struct options options = {"--defaults-file=FILE", "Runs the daemon of one node until SIGTERM or SIGINT.", rows, 0,
+	struct options options = {"[--defaults-file=FILE]", "Runs the daemon of one node until SIGTERM or SIGINT.", rows, 0,
 	                          0};
 	int count, status = options_parse(&options, argc, argv, &count);
 	if (status >= 0)
@@ -78,7 +94,7 @@ int command_run(int argc, char **argv)
 	enum err_code code = settings_load(file, &settings, &err);
 	if (code == ERR_OK) {
 		log_set_level(settings.log_level);
-		code = settings.datadir != NULL ? run_with_server(&settings, &err) : supervisor_run(&settings, &err);
+		code = settings.datadir != NULL ? run_with_server(&settings, &err) : run(&settings, &err);
 	}
 	settings_free(&settings);
 	return code == ERR_OK ? EXIT_OK : command_fail_err(argv[0], &err);

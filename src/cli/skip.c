@@ -54,13 +54,13 @@ static enum err_code skip(const char *state_dir, const struct gtid *gtid, struct
 
 int command_skip(int argc, char **argv)
 {
-	const char *file = NULL;
+	const char *file = SETTINGS_FILE;
 	const struct option_row rows[] = {
-	    {"defaults-file", OPTION_TEXT, &file, "FILE", "the settings of the node", true, 0, 0},
+	    {"defaults-file", OPTION_TEXT, &file, "FILE", "the settings of the node (" SETTINGS_FILE ")", false, 0, 0},
 	    {0},
 	};
 	struct options options = {
-	    "--defaults-file=FILE GTID",
+	    "[--defaults-file=FILE] GTID",
 	    "Passes over transaction GTID (D-S-N), at which a link of this node is stopped: it counts as "
 	    "applied, and the link goes on behind it. First make the rows it is about equal by hand.",
 	    rows, 1, 1};

@@ -25,14 +25,14 @@ static enum err_code show_text(const char *json, struct err *err)
 
 int command_status(int argc, char **argv)
 {
-	const char *file = NULL;
+	const char *file = SETTINGS_FILE;
 	bool json = false;
 	const struct option_row rows[] = {
-	    {"defaults-file", OPTION_TEXT, &file, "FILE", "the settings of the node", true, 0, 0},
+	    {"defaults-file", OPTION_TEXT, &file, "FILE", "the settings of the node (" SETTINGS_FILE ")", false, 0, 0},
 	    {"json", OPTION_FLAG, &json, NULL, "as one JSON document (docs/status.md)", false, 0, 0},
 	    {0},
 	};
-	struct options options = {"--defaults-file=FILE [--json]",
+	struct options options = {"[--defaults-file=FILE] [--json]",
 	                          "Shows how each link of a node is doing. Exit status 1 when its daemon does not answer.",
 	                          rows, 0, 0};
 	int count, status = options_parse(&options, argc, argv, &count);

@@ -11,7 +11,11 @@
 #include "link/applier_parts.h"
 #include "sql/server.h"
 
-enum { SAVE_POSITION_MS = 30000 }; /* how old the saved position may be when nothing is applied */
+enum {
+	CLASHES_MAX = 5,          /* in a row; one more doesn't pass by itself: then the transaction is repaired */
+	REPAIRS_MAX = 5,          /* in a row that met other rows once more */
+	SAVE_POSITION_MS = 30000, /* how old the saved position may be when nothing is applied */
+};
 
 struct applier *applier_new(const struct settings *settings, const struct settings_peer *peer, struct state *state)
 {
@@ -22,6 +26,8 @@ struct applier *applier_new(const struct settings *settings, const struct settin
 	a->who = mem_printf("link %u", (unsigned)peer->node_id);
 	a->apply = apply_new();
 	a->catalogue = catalogue_new();
+	a->reader.collations = registry_collations(state_registry(state));
+	a->reader.connection = apply_connection(a->apply);
 	a->tables = tables_new(settings);
 	a->stage = stage_new(peer->node_id);
 	rows_iter_init(&a->rows);
@@ -38,6 +44,9 @@ void applier_stop(struct applier *a)
 	a->group = GROUP_NONE;
 	a->at_end = false;
 	a->position = a->committed;
+	a->latest = a->committed_latest;
+	buf_shrink(&a->gathered, 0);
+	a->is_streaming = false;
 }
 
 void applier_free(struct applier *a)
@@ -52,7 +61,11 @@ void applier_free(struct applier *a)
 	rows_iter_free(&a->rows);
 	buf_free(&a->scratch);
 	buf_free(&a->part);
+	buf_free(&a->mapped);
 	buf_free(&a->sequences);
+	buf_free(&a->gathered);
+	history_keys_free(&a->keys);
+	changes_reader_free(&a->reader);
 	manifest_free(&a->relay);
 	batch_free(&a->batch);
 	free(a->who);
@@ -66,11 +79,15 @@ void applier_abort(struct applier *a)
 
 enum err_code applier_start(struct applier *a, struct vector *ret_position, struct err *err)
 {
-	struct vector here, position;
+	struct vector here;
+	struct server_position position;
 	struct connection_target target = {
 	    .file = a->settings->file, .group = a->settings->server_group, .name = a->settings->server_where};
 	applier_stop(a);
-	enum err_code code = apply_open(a->apply, &target, err);
+	registry_refresh(state_registry(a->state)); /* who mends a table by hand lets the link begin anew */
+	enum err_code code = state_wait_started(a->state, APPLIER_TAIL_WAIT_MS, err);
+	if (code == ERR_OK)
+		code = apply_open(a->apply, &target, err);
 	if (code == ERR_OK)
 		code = server_lock_link(apply_connection(a->apply), a->peer->node_id, err);
 	if (code == ERR_OK)
@@ -79,16 +96,20 @@ enum err_code applier_start(struct applier *a, struct vector *ret_position, stru
 		code = server_load_position(apply_connection(a->apply), a->peer->node_id, &position, err);
 	if (code == ERR_OK)
 		code = state_merge_applied(a->state, &here, err);
+	/* What came in between must be in the history by the next look, or it is met again. */
+	if (code == ERR_OK && a->clashes > 0)
+		code = state_wait_tailed(a->state, &here, APPLIER_TAIL_WAIT_MS, err);
 	if (code != ERR_OK) {
 		apply_close(a->apply);
 		return code;
 	}
 	format_init(&a->format);
-	a->position = a->committed = position;
+	a->position = a->committed = position.vector;
+	a->latest = a->committed_latest = position.latest;
 	a->position_moved = a->has_culprit = false;
 	a->saved_ms = clock_monotonic_ms();
-	state_peer_knows(a->state, a->peer->node_id, &position);
-	*ret_position = position;
+	state_node_knows(a->state, a->peer->node_id, &position.vector);
+	*ret_position = position.vector;
 	return ERR_OK;
 }
 
@@ -119,6 +140,11 @@ uint32_t applier_time(const struct applier *a)
 	return a->time;
 }
 
+uint32_t applier_latest(const struct applier *a)
+{
+	return a->committed_latest;
+}
+
 /* A transaction of our own that comes back. If this server doesn't have it, the server lost it. */
 static enum err_code check_own(struct applier *a, const struct gtid *gtid, struct err *err)
 {
@@ -147,10 +173,10 @@ static enum err_code group_start(struct applier *a, const struct event *event, s
 	a->time = event->timestamp;
 	a->at_end = false;
 	a->insert_id = 0;
-	a->group_counted = false;
-	a->group_rows = 0;
-	a->is_relay = false;
-	a->relay_only = 0;
+	a->stamp_time = a->time > a->latest ? a->time : a->latest;
+	a->has_manifest = a->is_relay = a->is_streaming = false;
+	manifest_clear(&a->relay);
+	buf_clear(&a->gathered);
 	if (a->batch.is_open && a->batch.origin != gtid->domain)
 		code = applier_commit_batch(a, err);
 	if (code == ERR_OK && gtid->domain == a->settings->node_id) {
@@ -173,24 +199,34 @@ static enum err_code group_start(struct applier *a, const struct event *event, s
 	return code;
 }
 
+/* A transaction has the latest time of all that it knew: what the peer applied carries it along. */
+static void advance_latest(struct applier *a)
+{
+	bool is_own = a->gtid.gtid.domain == a->peer->node_id;
+	for (size_t i = 0; !is_own && i < a->relay.count; i++)
+		if (a->relay.transactions[i].time > a->latest)
+			a->latest = a->relay.transactions[i].time;
+	if ((is_own || !a->has_manifest) && a->time > a->latest)
+		a->latest = a->time;
+}
+
 static enum err_code group_end(struct applier *a, struct err *err)
 {
 	struct batch *b = &a->batch;
-	bool applied = a->group == GROUP_OPEN;
+	enum err_code code = ERR_OK;
+	if (a->group == GROUP_OPEN && a->is_streaming)
+		applier_end_streaming(a);
+	else if (a->group == GROUP_OPEN)
+		code = applier_take_group(a, err);
+	if (code != ERR_OK)
+		return code;
 	a->group = GROUP_NONE;
-	if (a->relay_only != 0 && a->relay_only != a->gtid.gtid.seq) {
-		/* The batch's other transactions follow when it is read again, from the position before it. */
-		enum err_code code = applier_commit_batch(a, err);
-		return code == ERR_OK ? err_set(err, ERR_BUSY, "taking a relayed batch apart") : code;
-	}
-	if (applied && a->is_relay && !manifest_reader_done(&a->relay_reader) &&
-	    a->relay.transactions[0].seq <= a->have_seq)
-		return applier_refuse(a, err, "holds a batch that its manifest doesn't fit", "compare the rows by hand");
-	/* Now the row changes of the last transaction are known. */
-	if (applied && a->group_counted)
-		b->manifest.transactions[b->manifest.count - 1].row_changes =
-		    a->is_relay && !a->relay_only ? a->relay_reader.taken : a->group_rows;
-	enum err_code code = vector_advance(&a->position, &a->gtid.gtid, err);
+	if (a->gtid.gtid.domain == a->culprit.domain && a->gtid.gtid.seq == a->culprit.seq)
+		a->whole = false;
+	if (a->has_manifest && a->gtid.gtid.domain != a->peer->node_id)
+		state_origin_knows(a->state, &a->gtid.gtid, &a->relay.context);
+	advance_latest(a);
+	code = vector_advance(&a->position, &a->gtid.gtid, err);
 	if (code != ERR_OK)
 		return code;
 	a->position_moved = true;
@@ -205,7 +241,7 @@ static enum err_code group_end(struct applier *a, struct err *err)
 static enum err_code on_format(struct applier *a, const struct event *event, struct err *err)
 {
 	/* A new log file, perhaps of a restarted server: a transaction that it left without an end was rolled back. */
-	if (a->group == GROUP_OPEN && a->group_counted)
+	if (a->group == GROUP_OPEN && a->is_streaming)
 		return err_set(err, ERR_BUSY, "%s restarted within a transaction", a->peer->where);
 	a->group = GROUP_NONE;
 	enum err_code code = applier_commit_batch(a, err);
@@ -233,11 +269,11 @@ static enum err_code in_group(struct applier *a, const struct event *event, stru
 	bool open = a->group == GROUP_OPEN, ends = false;
 	enum err_code code = ERR_OK;
 	if (event_is_rows(event->type)) {
-		code = open ? applier_on_rows(a, event, err) : ERR_OK;
+		code = applier_on_rows(a, event, err);
 	} else {
 		switch (event->type) {
 		case EVENT_TABLE_MAP:
-			code = open ? applier_on_table_map(a, event, err) : ERR_OK;
+			code = applier_on_table_map(a, event, err);
 			break;
 		case EVENT_QUERY:
 		case EVENT_QUERY_COMPRESSED:
@@ -296,12 +332,18 @@ static enum err_code handle(struct applier *a, const struct event *event, struct
 	}
 }
 
+static struct gtid culprit_of(const struct applier *a)
+{
+	return a->batch.is_open && a->batch.last.seq != 0 ? a->batch.last : a->gtid.gtid;
+}
+
 /* A batch failed for a reason that won't pass by itself: the transactions ahead of the culprit shall not wait for it. */
 static enum err_code failed(struct applier *a, enum err_code code, struct err *err)
 {
 	size_t transactions = a->batch.manifest.count;
 	a->has_culprit = transactions > 0 || a->group != GROUP_NONE;
-	a->culprit = transactions > 0 ? a->batch.last : a->gtid.gtid;
+	a->culprit = culprit_of(a);
+	a->whole = a->is_streaming;
 	if (err_retryable(code) || transactions <= 1)
 		return code;
 	a->one_by_one = transactions;
@@ -314,11 +356,26 @@ static enum err_code failed(struct applier *a, enum err_code code, struct err *e
 static enum err_code explain(struct applier *a, enum err_code code, struct err *err)
 {
 	char text[GTID_TEXT_MAX];
-	if (code != ERR_SERVER || !a->batch.is_open || a->batch.manifest.count == 0)
+	if (code != ERR_SERVER || !a->batch.is_open)
 		return code;
 	unsigned number = err->server_errno;
-	const char *gtid = gtid_format(&a->batch.last, text);
-	bool conflict = number == 1062 || number == 1032 || number == 1451 || number == 1452 || number == 1761;
+	struct gtid culprit = culprit_of(a);
+	const char *gtid = gtid_format(&culprit, text);
+	enum { NO_SUCH_TABLE = 1146 }; /* it was dropped */
+	bool conflict = number == 1062 || number == 1032 || number == 1451 || number == 1452 || number == 1761 ||
+	                number == NO_SUCH_TABLE;
+	/* A local write may have come in between, which the next look will see. */
+	unsigned patience = a->wary > 0 && number != NO_SUCH_TABLE ? 0 : CLASHES_MAX;
+	if (conflict && ++a->clashes <= patience)
+		return err_set(err, ERR_BUSY, "transaction %s met a local write (%u)", gtid, number);
+	/* Of several together nobody knows yet which one it is. */
+	if (conflict && number != NO_SUCH_TABLE && a->clashes <= patience + REPAIRS_MAX && a->batch.manifest.count <= 1) {
+		a->repaired = culprit;
+		log_line(LOG_LEVEL_WARNING, a->who,
+		         "transaction %s doesn't fit the rows that are here, for a reason that is in no log: %s", gtid,
+		         err->message);
+		return err_set(err, ERR_BUSY, "looking for the rows that transaction %s meets", gtid);
+	}
 	err_wrap(err, "%stransaction %s can't be applied here", conflict ? "conflict: " : "", gtid);
 	size_t size = strlen(err->message);
 	snprintf(err->message + size, sizeof err->message - size,
@@ -361,7 +418,8 @@ enum err_code applier_idle(struct applier *a, struct err *err)
 		return ERR_OK;
 	enum err_code code = applier_commit_batch(a, err);
 	if (code == ERR_OK && a->position_moved && clock_monotonic_ms() - a->saved_ms >= SAVE_POSITION_MS) {
-		code = server_save_position(apply_connection(a->apply), a->peer->node_id, &a->committed, err);
+		struct server_position position = {.vector = a->committed, .latest = a->committed_latest};
+		code = server_save_position(apply_connection(a->apply), a->peer->node_id, &position, err);
 		a->saved_ms = clock_monotonic_ms();
 		a->position_moved = code != ERR_OK;
 	}

@@ -25,6 +25,7 @@ struct applier;
 struct applier_counts {
 	uint64_t transactions;
 	uint64_t batches;
+	uint64_t resolved; /* of the transactions: met writes that they didn't know of */
 };
 
 struct applier *applier_new(const struct settings *settings, const struct settings_peer *peer, struct state *state);
@@ -49,5 +50,7 @@ bool applier_at_end(const struct applier *applier);
 bool applier_culprit(const struct applier *applier, struct gtid *ret_gtid);
 /* Commit time at the origin of the transaction last read, seconds. */
 uint32_t applier_time(const struct applier *applier);
+/* The latest commit time in the peer's log up to the position, seconds; 0 if nothing was read yet. */
+uint32_t applier_latest(const struct applier *applier);
 
 #endif

@@ -21,16 +21,17 @@ void applier_release(struct applier *a)
 void applier_settle_position(struct applier *a)
 {
 	a->committed = a->position;
-	state_peer_knows(a->state, a->peer->node_id, &a->committed);
+	a->committed_latest = a->latest;
+	state_node_knows(a->state, a->peer->node_id, &a->committed);
 }
 
-/* The window as it is now holds nothing that conflicts with this part, and its tables are as they were checked. */
+/* The history as it is now holds nothing that conflicts with this part, and its tables are as they were checked. */
 static enum err_code certify(struct applier *a, struct err *err)
 {
 	const struct batch *b = &a->batch;
 	if (b->generation != UINT64_MAX && b->generation != state_generation(a->state))
 		return err_set(err, ERR_BUSY, "the schema changed meanwhile");
-	return batch_certify(&a->batch, a->state, a->tables, err);
+	return batch_certify(b, a->state, err);
 }
 
 /* One whole transaction, in a pair: it needs no manifest to be taken apart, there is no third node to tell its context, and
@@ -38,29 +39,44 @@ static enum err_code certify(struct applier *a, struct err *err)
  * fifth of a small commit. */
 static bool is_plain(const struct applier *a, bool is_last)
 {
-	return is_last && !a->batch.is_sealed && a->batch.manifest.count == 1 && a->settings->peer_count == 1;
+	return is_last && !a->batch.is_sealed && a->batch.manifest.count == 1 && a->settings->node_count == 2 &&
+	       a->batch.manifest.kind == MANIFEST_APPLIED && apply_gathered(a->apply) > 0;
+}
+
+/* Told ahead of the commit: then the tail, when it reads the batch, knows that it may be settled already. */
+void applier_tell_known(struct applier *a, const struct vector *position)
+{
+	const struct batch *b = &a->batch;
+	if (b->origin == a->peer->node_id)
+		state_node_knows(a->state, b->origin, position);
+	else
+		state_origin_knows(a->state, &b->last, &b->manifest.context);
 }
 
 /* Sends what was gathered and certifies it; the rows are locked from then on. The last part is certified ahead, against what
- * the window holds already, and the server commits it at once if nothing else was committed there meanwhile: that saves a
+ * the history holds already, and the server commits it at once if nothing else was committed there meanwhile: that saves a
  * round trip. Otherwise, as for any other part: wait until the tail has read what was, and look again. */
 static enum err_code send_part(struct applier *a, bool is_last, bool *ret_committed, struct err *err)
 {
 	struct batch *b = &a->batch;
 	struct vector position = a->position, expected = {0}, here;
 	struct buf manifest = {0};
-	enum err_code code = a->relay_only ? ERR_OK : vector_advance(&position, &b->last, err);
+	/* Of a peer's batch only a part may be taken yet. */
+	enum err_code code = a->is_relay && a->group == GROUP_OPEN ? ERR_OK : vector_advance(&position, &b->last, err);
 	if (code == ERR_OK && is_last) {
 		expected = state_expected(a->state, b->origin); /* first, so that the look at the window covers it */
 		code = certify(a, err);
 	}
 	if (code != ERR_OK)
 		return code;
+	if (is_last)
+		applier_tell_known(a, &position);
 	if (!b->is_sealed && !is_plain(a, is_last))
 		manifest_encode(&b->manifest, &manifest);
 	struct apply_head head = {.gtid = b->last,
 	                          .peer = a->peer->node_id,
 	                          .position = &position,
+	                          .latest = b->latest > a->latest ? b->latest : a->latest,
 	                          .manifest = manifest.data,
 	                          .manifest_size = manifest.size};
 	code = apply_flush(a->apply, &head, is_last ? &expected : NULL, ret_committed, &here, err);
@@ -113,11 +129,13 @@ enum err_code applier_commit_batch(struct applier *a, struct err *err)
 		if (code == ERR_OK && !committed)
 			code = apply_commit(a->apply, err);
 		if (code == ERR_OK)
-			code = state_applied(a->state, &b->last, err);
+			code = state_applied(a->state, &b->last, false, err);
 		if (code == ERR_OK)
 			code = applier_advance_sequences(a, err);
 		if (code != ERR_OK)
 			return code;
+		a->clashes = 0;
+		a->wary -= transactions < a->wary ? (unsigned)transactions : a->wary;
 		a->counts.transactions += transactions;
 		a->counts.batches++;
 		a->one_by_one -= transactions < a->one_by_one ? transactions : a->one_by_one;
@@ -133,7 +151,8 @@ enum err_code applier_commit_batch(struct applier *a, struct err *err)
 bool applier_batch_is_full(const struct applier *a)
 {
 	const struct batch *b = &a->batch;
-	bool all_the_rest = b->manifest.transactions[b->manifest.count - 1].row_changes == 0; /* so it must stay the last */
+	bool all_the_rest = b->manifest.transactions[b->manifest.count - 1].row_changes ==
+	                    MANIFEST_ALL_THE_REST; /* so it must stay the last */
 	return a->one_by_one > 0 || b->manifest.count >= BATCH_TRANSACTIONS_MAX || b->is_sealed || all_the_rest ||
 	       apply_gathered(a->apply) >= APPLIER_PART_BYTES_MAX || clock_monotonic_ms() - b->opened_ms >= BATCH_MS_MAX;
 }
@@ -177,6 +196,20 @@ enum err_code applier_open_batch(struct applier *a, const struct vector *context
 	return ERR_OK;
 }
 
+enum err_code applier_check_remembered(struct applier *a, const struct vector *context, struct err *err)
+{
+	char text[GTID_TEXT_MAX];
+	unsigned origin = (unsigned)a->gtid.gtid.domain;
+	if (state_remembers(a->state, origin, context))
+		return ERR_OK;
+	return err_set(
+	    err, ERR_UNSUPPORTED,
+	    "transaction %s was written without knowing of changes that this node has purged from its log, so whether "
+	    "it overwrites one of them can't be told; run `syncline rejoin` on node %u, or pass over it with `syncline "
+	    "skip %s`",
+	    gtid_format(&a->gtid.gtid, text), origin, text);
+}
+
 /* The claim was taken anew: another link may have applied the group meanwhile. Then it is passed by. */
 bool applier_pass_if_here(struct applier *a)
 {
@@ -193,7 +226,7 @@ enum err_code applier_pass_over(struct applier *a, const struct gtid *gtid, stru
 	char text[GTID_TEXT_MAX];
 	enum err_code code = ddl_pass_over(apply_connection(a->apply), gtid, a->peer->node_id, err);
 	if (code == ERR_OK)
-		code = state_applied(a->state, gtid, err);
+		code = state_applied(a->state, gtid, false, err);
 	if (code == ERR_OK) {
 		log_line(LOG_LEVEL_WARNING, a->who, "passed over transaction %s, as the operator said",
 		         gtid_format(gtid, text));

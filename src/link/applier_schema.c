@@ -1,6 +1,7 @@
 #include "link/applier_parts.h"
 
 #include "binlog/query.h"
+#include "link/emptied.h"
 #include "link/recovered.h"
 #include "link/schema.h"
 #include "sql/ddl.h"
@@ -8,12 +9,23 @@
 
 enum { PEER_ANSWER_S = 4 };
 
+/* *ret is to be freed in any case. */
+static enum err_code connect_peer(const struct applier *a, struct connection **ret, struct err *err)
+{
+	struct connection_target target = {
+	    .file = a->settings->file, .group = a->peer->group, .name = a->peer->where, .read_timeout_s = PEER_ANSWER_S};
+	*ret = connection_new();
+	return connection_open(*ret, &target, err);
+}
+
 /* DDL is a barrier: what came before it is committed, and it commits by itself. */
 static enum err_code before_ddl(struct applier *a, struct err *err)
 {
-	if (a->group_counted)
+	if (a->gathered.size > 0 || a->is_streaming)
 		return applier_refuse(a, err, "mixes row changes and DDL", "do by hand what it did");
 	enum err_code code = applier_commit_batch(a, err);
+	if (code == ERR_OK)
+		code = applier_check_remembered(a, &a->position, err);
 	if (code == ERR_OK)
 		code = applier_open_batch(a, &a->position, err);
 	if (code == ERR_OK)
@@ -24,7 +36,7 @@ static enum err_code before_ddl(struct applier *a, struct err *err)
 static enum err_code after_ddl(struct applier *a, struct err *err)
 {
 	struct vector here;
-	enum err_code code = state_applied(a->state, &a->gtid.gtid, err);
+	enum err_code code = state_applied(a->state, &a->gtid.gtid, false, err);
 	if (code == ERR_OK)
 		code = server_vector(apply_connection(a->apply), &here, err);
 	/* So that the tables of the next batch are checked against the schema as it is now. */
@@ -34,6 +46,25 @@ static enum err_code after_ddl(struct applier *a, struct err *err)
 	a->counts.batches++;
 	a->one_by_one -= a->one_by_one > 0;
 	return code;
+}
+
+/* What the statement's origin knew when it ran it: what stands ahead of it in the origin's log; a peer that only passes it on has that
+ * noted. */
+static enum err_code note_emptied(struct applier *a, struct err *err)
+{
+	struct emptied e = {.gtid = a->gtid.gtid, .time = a->stamp_time, .context = a->position};
+	struct vector here;
+	enum err_code code = server_vector(apply_connection(a->apply), &here, err);
+	if (code == ERR_OK) /* so that the tail has seen the table that it reads rows of */
+		code = state_wait_tailed(a->state, &here, APPLIER_TAIL_WAIT_MS, err);
+	if (code == ERR_OK && a->gtid.gtid.domain != a->peer->node_id) {
+		struct connection *connection = NULL;
+		code = connect_peer(a, &connection, err);
+		if (code == ERR_OK)
+			code = emptied_find(connection, &e, err);
+		connection_free(connection);
+	}
+	return code == ERR_OK ? emptied_note(apply_connection(a->apply), &e, err) : code;
 }
 
 /* If this server was killed while it ran the statement, its recovery may have finished it. */
@@ -56,6 +87,8 @@ static enum err_code run_once(struct applier *a, const struct schema_change *cha
 		return ddl_pass_over(connection, gtid, a->peer->node_id, err);
 	if (code == ERR_OK && !was_pending)
 		code = recovered_note_pending(connection, a->peer->node_id, gtid, &change->verdict->statement, err);
+	if (code == ERR_OK && emptied_is(&change->verdict->statement))
+		code = note_emptied(a, err);
 	return code == ERR_OK ? schema_apply(change, connection, a->peer->node_id, a->who, err) : code;
 }
 
@@ -85,14 +118,12 @@ enum err_code applier_finish_stage(struct applier *a, struct err *err)
 }
 
 /* The peer's server finished the statement when it recovered: is it the peer's own? */
-static enum err_code ask_peer(struct applier *a, bool *ret_is_twin, struct err *err)
+static enum err_code ask_peer(struct applier *a, struct gtid *ret_twin_of, struct err *err)
 {
-	struct connection *connection = connection_new();
-	struct connection_target target = {
-	    .file = a->settings->file, .group = a->peer->group, .name = a->peer->where, .read_timeout_s = PEER_ANSWER_S};
-	enum err_code code = connection_open(connection, &target, err);
+	struct connection *connection = NULL;
+	enum err_code code = connect_peer(a, &connection, err);
 	if (code == ERR_OK)
-		code = recovered_ask(connection, &a->gtid.gtid, ret_is_twin, err);
+		code = recovered_ask(connection, &a->gtid.gtid, ret_twin_of, err);
 	connection_free(connection);
 	return code;
 }
@@ -110,13 +141,13 @@ enum err_code applier_on_query(struct applier *a, const struct event *packed, bo
 	*ret_ends = (a->gtid.flags & GTID_FLAG_STANDALONE) != 0 || query_is(&query, "COMMIT") || rolls_back;
 	if (a->group == GROUP_PASSING)
 		return ERR_OK;
-	if (rolls_back && a->group_counted)
+	if (rolls_back && (a->gathered.size > 0 || a->is_streaming))
 		return applier_refuse(a, err, "was rolled back after it had changed tables that can't roll back",
 		                      "make the rows of those tables equal, turn the tables into InnoDB");
 	if (recovered_is(&event, &query) && a->gtid.gtid.domain == a->peer->node_id) {
-		bool is_twin;
-		code = ask_peer(a, &is_twin, err);
-		if (code != ERR_OK || is_twin)
+		struct gtid twin_of;
+		code = ask_peer(a, &twin_of, err);
+		if (code != ERR_OK || twin_of.seq != 0)
 			return code;
 	}
 	struct schema_change change = {.query = &query,

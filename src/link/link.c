@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "admin/control.h"
 #include "base/clock.h"
@@ -18,6 +19,7 @@ enum {
 	CONNECT_MS_MAX = 5000,
 	STOPPED_MS_MIN = 1000, /* back-off while stopped */
 	STOPPED_MS_MAX = 15000,
+	REJOIN_MS = 60000,              /* between two looks whether the peer's log is there after all */
 	BEHIND_MS_MAX = 3000,           /* a live link that has not been at the end for so long is catching up */
 	EVENT_BYTES_KEPT = 1024 * 1024, /* memory kept after a large event */
 	SILENT_MS_MIN = 15000,          /* without a whole event; doubled each time, for a large event on a slow line */
@@ -55,6 +57,8 @@ const char *link_state_name(enum link_state state)
 		return "live";
 	case LINK_STOPPED:
 		return "stopped";
+	case LINK_MUST_REJOIN:
+		return "must rejoin";
 	}
 	return "?";
 }
@@ -77,8 +81,8 @@ static void enter(struct link *l, enum link_state state, const char *why)
 	snprintf(l->view.why, sizeof l->view.why, "%s", text);
 	pthread_mutex_unlock(&l->lock);
 	if (changed)
-		log_line(state == LINK_STOPPED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, l->who, "%s%s%s", link_state_name(state),
-		         text[0] ? ": " : "", text);
+		log_line(state == LINK_STOPPED || state == LINK_MUST_REJOIN ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, l->who,
+		         "%s%s%s", link_state_name(state), text[0] ? ": " : "", text);
 }
 
 static enum link_state state_now(struct link *l)
@@ -110,13 +114,23 @@ static void publish(struct link *l)
 	bool at_end = applier_at_end(l->applier);
 	uint64_t lag = known && !at_end ? lag_of(l, &head, position) : 0;
 	int64_t age = clock_wall_s() - (int64_t)applier_time(l->applier);
+	char differing[READER_DIFFERING_MAX];
+	reader_differing(l->reader, differing);
 	pthread_mutex_lock(&l->lock);
+	bool differs = strcmp(l->view.differing, differing) != 0;
+	memcpy(l->view.differing, differing, sizeof differing);
 	l->view.position = *position;
 	l->view.counts = applier_counts(l->applier);
 	l->view.lag_known = known && reader_is_connected(l->reader);
 	l->view.lag_transactions = lag;
 	l->view.lag_seconds = lag > 0 && age > 0 ? age : 0;
 	pthread_mutex_unlock(&l->lock);
+	if (differs && differing[0] != '\0')
+		log_line(
+		    LOG_LEVEL_ERROR, l->who,
+		    "conflict-policy is another on node %u for %s: rows in conflict won't come out equal; make the lines the "
+		    "same on every node and restart syncline",
+		    (unsigned)l->peer->node_id, differing);
 }
 
 /* Nothing is left to read for now, and all that was read is committed. */
@@ -216,6 +230,18 @@ static void set_culprit(struct link *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
+static void enter_must_rejoin(struct link *l, struct err *err)
+{
+	time_t latest = (time_t)applier_latest(l->applier);
+	struct tm tm;
+	char after[80] = "at its beginning";
+	if (latest != 0 && gmtime_r(&latest, &tm) != NULL)
+		strftime(after, sizeof after, "after %Y-%m-%d %H:%M:%S UTC", &tm);
+	size_t size = strlen(err->message);
+	snprintf(err->message + size, sizeof err->message - size, ", %s; run `syncline rejoin` on this node", after);
+	enter(l, LINK_MUST_REJOIN, err->message);
+}
+
 static void *link_main(void *context)
 {
 	struct link *l = context;
@@ -244,6 +270,9 @@ static void *link_main(void *context)
 			else
 				log_line(LOG_LEVEL_INFO, l->who, "trying again: %s", err.message);
 			state_sleep(l->state, connect_ms);
+		} else if (code == ERR_GONE) {
+			enter_must_rejoin(l, &err);
+			state_sleep(l->state, REJOIN_MS);
 		} else {
 			set_culprit(l);
 			enter(l, LINK_STOPPED, err.message);
@@ -305,4 +334,10 @@ void link_view(struct link *l, struct link_view *ret)
 	pthread_mutex_lock(&l->lock);
 	*ret = l->view;
 	pthread_mutex_unlock(&l->lock);
+}
+
+bool link_acknowledged(struct link *l, struct vector *ret_vector, bool *ret_connected)
+{
+	*ret_connected = reader_is_connected(l->reader);
+	return reader_acknowledged(l->reader, ret_vector);
 }

@@ -5,6 +5,8 @@
  *   LINK_LIVE          has everything the peer has, applies what comes as it comes
  *   LINK_STOPPED       something that no retry mends: `why` says what and what to do; tries again now and then, since
  *                      mending it from outside is enough
+ *   LINK_MUST_REJOIN   the peer has purged what this node has not read yet: only `syncline rejoin` mends that. Tried
+ *                      again once a minute, since the files may have been put back
  *
  * link_start and link_stop by the main thread, the rest by any.
  */
@@ -12,9 +14,10 @@
 #define SYNCLINE_LINK_LINK_H
 
 #include "link/applier.h"
+#include "link/reader.h"
 #include "link/state.h"
 
-enum link_state { LINK_CONNECTING, LINK_CATCHING_UP, LINK_LIVE, LINK_STOPPED };
+enum link_state { LINK_CONNECTING, LINK_CATCHING_UP, LINK_LIVE, LINK_STOPPED, LINK_MUST_REJOIN };
 
 struct link;
 
@@ -29,6 +32,7 @@ struct link_view {
 	struct gtid culprit;
 	struct vector position;
 	struct applier_counts counts;
+	char differing[READER_DIFFERING_MAX]; /* tables whose conflict policies are others on the peer */
 	bool lag_known;
 	uint64_t lag_transactions;
 	int64_t lag_seconds;
@@ -42,5 +46,7 @@ void link_stop(struct link *link);
 void link_look(struct link *link);
 void link_view(struct link *link, struct link_view *ret_view);
 const char *link_state_name(enum link_state state);
+/* As the reader's; *ret_connected: the peer is being read now. */
+bool link_acknowledged(struct link *link, struct vector *ret_vector, bool *ret_connected);
 
 #endif

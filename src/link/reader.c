@@ -1,16 +1,19 @@
 #include "link/reader.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "binlog/rows.h"
+#include "link/policies.h"
 #include "link/thread.h"
 #include "sql/server.h"
 #include "sql/stream.h"
 
-enum { EVENT_TYPE_OFFSET = 4, QUEUE_BYTES = 512 * 1024, PROBE_MS = 1000, PROBE_TIMEOUT_S = 2 };
+enum { EVENT_TYPE_OFFSET = 4, QUEUE_BYTES = 512 * 1024, PROBE_MS = 1000, PROBE_TIMEOUT_S = 2, ACKNOWLEDGED_MS = 5000 };
 
 struct reader {
 	const struct settings *settings;
@@ -26,9 +29,10 @@ struct reader {
 	struct err err;     /* the thread's, read after it was joined */
 
 	pthread_mutex_t lock; /* guards the rest */
-	bool aborted, connected, has_head;
+	bool aborted, connected, has_head, has_acknowledged;
 	int64_t event_ms; /* when the last event came */
-	struct vector head;
+	struct vector head, acknowledged;
+	char differing[READER_DIFFERING_MAX];
 };
 
 struct reader *reader_new(const struct settings *settings, const struct settings_peer *peer)
@@ -92,18 +96,69 @@ bool reader_head(struct reader *r, struct vector *ret_head)
 	return has;
 }
 
+static bool open_probe(struct reader *r)
+{
+	struct connection_target target = r->target;
+	target.read_timeout_s = PROBE_TIMEOUT_S;
+	return connection_is_open(r->probe) || connection_open(r->probe, &target, NULL) == ERR_OK;
+}
+
 /* How far does the peer's log go? A peer that doesn't answer this is noticed by its silence in the stream. */
 static void probe(struct reader *r)
 {
-	struct connection_target target = r->target;
 	struct vector head;
-	target.read_timeout_s = PROBE_TIMEOUT_S;
-	if (!connection_is_open(r->probe) && connection_open(r->probe, &target, NULL) != ERR_OK)
-		return;
-	if (server_vector(r->probe, &head, NULL) != ERR_OK)
+	if (!open_probe(r) || server_vector(r->probe, &head, NULL) != ERR_OK)
 		return;
 	pthread_mutex_lock(&r->lock);
 	r->head = head;
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* Of a peer that was copied from a backup it may go backwards: what it says last counts. A cursor is never empty once
+ * there is one. */
+static void ask_acknowledged(struct reader *r)
+{
+	struct server_position position;
+	struct server_seed seed;
+	uint32_t me = r->settings->node_id;
+	if (!open_probe(r) || server_load_position(r->probe, me, &position, NULL) != ERR_OK ||
+	    server_load_seed(r->probe, &seed, NULL) != ERR_OK)
+		return;
+	if (seed.peer == me) /* a newcomer reads from there at each start, for the time being */
+		position.vector = vector_min(&position.vector, &seed.from.vector);
+	pthread_mutex_lock(&r->lock);
+	r->acknowledged = position.vector;
+	r->has_acknowledged = true;
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool reader_acknowledged(struct reader *r, struct vector *ret_vector)
+{
+	pthread_mutex_lock(&r->lock);
+	bool has = r->has_acknowledged;
+	if (has)
+		*ret_vector = r->acknowledged;
+	pthread_mutex_unlock(&r->lock);
+	return has;
+}
+
+/* Once a connection. *ret_asked: the peer has answered. */
+static void compare_policies(struct reader *r, bool *ret_asked)
+{
+	struct buf differing = {0};
+	if (connection_is_open(r->probe) && policies_compare(r->probe, r->settings, &differing, NULL) == ERR_OK) {
+		pthread_mutex_lock(&r->lock);
+		snprintf(r->differing, sizeof r->differing, "%s", buf_str(&differing));
+		pthread_mutex_unlock(&r->lock);
+		*ret_asked = true;
+	}
+	buf_free(&differing);
+}
+
+void reader_differing(struct reader *r, char ret[READER_DIFFERING_MAX])
+{
+	pthread_mutex_lock(&r->lock);
+	memcpy(ret, r->differing, READER_DIFFERING_MAX);
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -124,10 +179,11 @@ int64_t reader_silent_ms(struct reader *r)
 
 static enum err_code read_on(struct reader *r, struct err *err)
 {
-	int64_t probed = clock_monotonic_ms();
+	int64_t probed = clock_monotonic_ms(), acknowledged = probed - ACKNOWLEDGED_MS + PROBE_MS;
 	const uint8_t *bytes;
 	size_t size;
 	enum err_code code;
+	bool asked = false;
 	while ((code = stream_next(r->stream, &bytes, &size, err)) == ERR_OK) {
 		uint8_t type = size > EVENT_TYPE_OFFSET ? bytes[EVENT_TYPE_OFFSET] : 0;
 		bool is_heartbeat = type == EVENT_HEARTBEAT;
@@ -139,9 +195,15 @@ static enum err_code read_on(struct reader *r, struct err *err)
 			return err_set(err, ERR_CANCELLED, "stopped");
 		int64_t now = clock_monotonic_ms();
 		note_event(r, now);
-		if (!is_heartbeat && now - probed >= PROBE_MS) {
+		if ((!is_heartbeat || !asked) && now - probed >= PROBE_MS) {
 			probe(r);
+			if (!asked)
+				compare_policies(r, &asked);
 			probed = now;
+		}
+		if (now - acknowledged >= ACKNOWLEDGED_MS) {
+			ask_acknowledged(r);
+			acknowledged = now;
 		}
 	}
 	return code;
@@ -165,7 +227,9 @@ enum err_code reader_start(struct reader *r, const struct vector *from, struct e
 {
 	r->from = *from;
 	r->err = (struct err){0};
+	pthread_mutex_lock(&r->lock);
 	r->aborted = r->connected = r->has_head = false;
+	pthread_mutex_unlock(&r->lock);
 	queue_reopen(r->queue);
 	enum err_code code = thread_start(&r->thread, reader_main, r, err);
 	r->started = code == ERR_OK;

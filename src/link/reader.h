@@ -2,7 +2,8 @@
  *
  * It reads on while the applier waits for a commit, so a backlog flows without pauses and a dead peer is noticed even then.
  * Heartbeats go through the queue like any event: whoever takes one has everything that was sent before it. While events
- * flow it also asks the peer once a second, on a connection of its own, how far its log goes: for the lag.
+ * flow it also asks the peer once a second, on a connection of its own, how far its log goes: for the lag. Every few
+ * seconds it asks for the position in this node's log that the peer has saved: for link/retention.
  * reader_start and reader_stop by the owning link; the rest by any thread.
  */
 #ifndef SYNCLINE_LINK_READER_H
@@ -11,6 +12,8 @@
 #include "base/queue.h"
 #include "binlog/gtid.h"
 #include "node/settings.h"
+
+enum { READER_DIFFERING_MAX = 256 };
 
 struct reader;
 
@@ -31,5 +34,9 @@ int64_t reader_silent_ms(struct reader *reader);
 bool reader_is_connected(struct reader *reader);
 /* How far the peer's log was known to go; false before the first answer. */
 bool reader_head(struct reader *reader, struct vector *ret_head);
+/* The tables whose conflict policies are others on the peer, as text; "" if there are none, or it hasn't answered yet. */
+void reader_differing(struct reader *reader, char ret[READER_DIFFERING_MAX]);
+/* The peer's saved position in this node's log, as it said last, of all sessions; false if it never did. */
+bool reader_acknowledged(struct reader *reader, struct vector *ret_vector);
 
 #endif

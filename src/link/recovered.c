@@ -141,9 +141,11 @@ enum err_code recovered_decide(struct connection *connection, const struct gtid 
 	return connection_run(connection, sql, err);
 }
 
-enum err_code recovered_ask(struct connection *connection, const struct gtid *gtid, bool *ret_is_twin, struct err *err)
+enum err_code recovered_ask(struct connection *connection, const struct gtid *gtid, struct gtid *ret_twin_of,
+                            struct err *err)
 {
 	char sql[160], text[GTID_TEXT_MAX];
+	struct gtid twin_of = {0};
 	struct buf twin = {0};
 	bool found = false;
 	snprintf(sql, sizeof sql, "SELECT twin_of FROM " SYNCLINE_SCHEMA ".recovered WHERE gtid='%s'",
@@ -152,8 +154,10 @@ enum err_code recovered_ask(struct connection *connection, const struct gtid *gt
 	if (code == ERR_OK && !found)
 		code = err_set(err, ERR_BUSY,
 		               "waiting for the node of %s to say whose statement its server's recovery finished", text);
+	if (code == ERR_OK && twin.size > 0)
+		code = gtid_parse(buf_str(&twin), &twin_of, err);
 	if (code == ERR_OK)
-		*ret_is_twin = twin.size > 0;
+		*ret_twin_of = twin_of;
 	buf_free(&twin);
 	return code;
 }

@@ -35,8 +35,8 @@ enum err_code recovered_is_done(struct connection *connection, const struct gtid
 /* Finds out whose the recovered statement `gtid` in this node's log is, and notes it. */
 enum err_code recovered_decide(struct connection *connection, const struct gtid *gtid, const struct query_event *query,
                                struct err *err) ERR_MUST_CHECK;
-/* Asks the node that logged it. ERR_BUSY while it hasn't decided. */
-enum err_code recovered_ask(struct connection *connection, const struct gtid *gtid, bool *ret_is_twin, struct err *err)
-    ERR_MUST_CHECK;
+/* Asks the node that logged it: whose twin it is; seq 0: nobody's. ERR_BUSY while it hasn't decided. */
+enum err_code recovered_ask(struct connection *connection, const struct gtid *gtid, struct gtid *ret_twin_of,
+                            struct err *err) ERR_MUST_CHECK;
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "link/already.h"
 #include "sql/ddl.h"
 #include "sql/server.h"
 
@@ -168,14 +169,54 @@ static bool disable_event(const struct schema_change *change, struct buf *to)
 	return true;
 }
 
-static enum err_code note_if_missing(const struct schema_change *change, struct connection *connection, uint32_t peer,
-                                     struct err *err)
+/* A table is there already, or a part of it, or gone: is it as the statement would make it? If not, err says how the two differ. */
+static enum err_code judge_what_is_there(const struct ddl *ddl, const struct statement *s,
+                                         struct connection *connection, uint32_t peer, struct err *err)
 {
-	struct vector here;
-	enum err_code code = server_vector(connection, &here, err);
-	if (code == ERR_OK && !vector_has(&here, &change->gtid))
-		code = ddl_pass_over(connection, &change->gtid, peer, err);
+	struct buf here = {0}, there = {0};
+	struct err refusal = err->server_errno ? *err : (struct err){0};
+	bool is_so = false;
+	enum err_code code = already_ask(connection, ddl, s, peer, &is_so, &here, &there, err);
+	if (code == ERR_OK && !is_so && there.size > 0 && s->verb == VERB_CREATE && s->object == OBJECT_TABLE)
+		code = err_set(err, ERR_SERVER, "table %s.%s is here already as %.180s and was made there as %.180s",
+		               s->names[0].database, s->names[0].name, buf_str(&here), buf_str(&there));
+	else if (code == ERR_OK && !is_so) {
+		*err = refusal;
+		code = err->code;
+	}
+	buf_free(&here);
+	buf_free(&there);
 	return code;
+}
+
+/* Runs it, or finds that nothing is left to do: then its GTID isn't in the log yet. */
+static enum err_code run_or_find(const struct schema_change *change, const struct ddl *ddl,
+                                 struct connection *connection, uint32_t peer, const char *who, struct err *err)
+{
+	const struct statement *s = &change->verdict->statement;
+	struct vector here;
+	char gtid[GTID_TEXT_MAX];
+	err->server_errno = 0;
+	enum err_code code = ddl_apply(connection, ddl, err);
+	unsigned number = code == ERR_SERVER ? err->server_errno : 0;
+	bool is_so = code == ERR_SERVER && is_so_already(s, number);
+	if (!is_so && code == ERR_SERVER && already_is_question(s, number)) {
+		code = judge_what_is_there(ddl, s, connection, peer, err);
+		is_so = code == ERR_OK;
+	}
+	if (is_so) {
+		int shown = (int)(ddl->statement_size < MESSAGE_STATEMENT_MAX ? ddl->statement_size : MESSAGE_STATEMENT_MAX);
+		log_line(LOG_LEVEL_INFO, who, "%s is so already: %.*s", gtid_format(&change->gtid, gtid), shown,
+		         ddl->statement);
+		code = ERR_OK;
+	}
+	if (code == ERR_OK)
+		code = server_vector(connection, &here, err);
+	if (code != ERR_OK || vector_has(&here, &change->gtid))
+		return code;
+	if (!is_so && already_is_question(s, 0))
+		code = judge_what_is_there(ddl, s, connection, peer, err);
+	return code == ERR_OK ? ddl_pass_over(connection, &change->gtid, peer, err) : code;
 }
 
 enum err_code schema_apply(const struct schema_change *change, struct connection *connection, uint32_t peer,
@@ -200,13 +241,7 @@ enum err_code schema_apply(const struct schema_change *change, struct connection
 	char gtid[GTID_TEXT_MAX];
 	gtid_format(&change->gtid, gtid);
 	int shown = (int)(ddl.statement_size < MESSAGE_STATEMENT_MAX ? ddl.statement_size : MESSAGE_STATEMENT_MAX);
-	enum err_code code = ddl_apply(connection, &ddl, err);
-	if (code == ERR_SERVER && is_so_already(&v->statement, err->server_errno)) {
-		log_line(LOG_LEVEL_INFO, who, "%s is so already: %.*s", gtid, shown, ddl.statement);
-		code = ERR_OK;
-	}
-	if (code == ERR_OK)
-		code = note_if_missing(change, connection, peer, err);
+	enum err_code code = run_or_find(change, &ddl, connection, peer, who, err);
 	if (code == ERR_SERVER) {
 		err_wrap(err, "%s can't be run here (%.*s)", gtid, shown, ddl.statement);
 		size_t size = strlen(err->message);

@@ -3,10 +3,27 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "binlog/event.h"
 #include "link/scratch.h"
+
+enum { CHECKPOINTS = 64, CHECKPOINT_GROUPS = 1000, CHECKPOINT_MS = 1000 };
+
+/* Where the tail has been, oldest first; thinned out when there are too many. */
+struct checkpoints {
+	size_t count;
+	struct server_position positions[CHECKPOINTS];
+	uint64_t kept[CHECKPOINTS]; /* up to there, the last own transaction that the other nodes keep */
+	int64_t taken_ms;
+	unsigned groups; /* since then */
+	bool has_newest; /* where it is, if that isn't the last of them: it counts when nothing more comes */
+	struct server_position newest;
+	uint64_t newest_kept;
+};
 
 struct claim {
 	uint32_t domain;
@@ -19,18 +36,34 @@ struct state {
 	pthread_cond_t changed;
 	bool stopping;
 	uint64_t wakes;
-	struct vector applied, tailed;
+	struct vector applied, tailed, written;
+	uint32_t latest; /* of the times in the log up to tailed */
+	struct vector
+	    as_written; /* what the links have applied since the daemon started, and of it what they didn't resolve */
 	bool tail_live;
 	char why[512];
 	uint64_t generation;
-	struct scratch *scratch; /* where the window lies */
-	struct window *window;
-	struct vector known[PEERS_MAX]; /* by place in settings->peers */
+	struct buf format;
+	struct registry *registry; /* locks itself */
+	struct scratch *scratch;   /* where the history lies */
+	struct history *history;
+	bool owes;                 /* an acknowledgement */
+	bool has_started;          /* the tail has; */
+	struct vector again_until; /* what was in the log as it did */
+	bool has_found;            /* something is to be recorded that no log tells of */
+	bool resolver_waits;       /* … and has done all that it saw */
+	bool is_in_group;          /* the tail is; */
+	bool is_unkept;            /* in one that no other node keeps */
+	uint64_t kept;             /* the last own transaction that they do */
+	struct vector known[NODE_ID_MAX + 1];
 	struct vector settled;
+	struct vector forgotten;    /* see state_set_forgotten */
+	uint64_t log_files, rounds; /* that the tail has begun; of the resolver */
+	struct checkpoints checkpoints;
 	bool has_skip;
 	struct gtid skip;
 	size_t claim_count;
-	struct claim claims[PEERS_MAX];
+	struct claim claims[2 * PEERS_MAX + 1];
 };
 
 struct state *state_new(const struct settings *settings)
@@ -44,13 +77,14 @@ struct state *state_new(const struct settings *settings)
 	pthread_condattr_destroy(&attr);
 	s->settings = settings;
 	s->scratch = scratch_new(settings->state_dir);
-	s->window = window_new(&(struct window_memory){.get = scratch_get,
-	                                               .put = scratch_put,
-	                                               .read = scratch_read,
-	                                               .write = scratch_write,
-	                                               .drop = scratch_drop,
-	                                               .context = s->scratch,
-	                                               .where = settings->state_dir});
+	s->registry = registry_new(settings);
+	s->history = history_new(settings->node_id, &(struct window_memory){.get = scratch_get,
+	                                                                    .put = scratch_put,
+	                                                                    .read = scratch_read,
+	                                                                    .write = scratch_write,
+	                                                                    .drop = scratch_drop,
+	                                                                    .context = s->scratch,
+	                                                                    .where = settings->state_dir});
 	snprintf(s->why, sizeof s->why, "starting");
 	return s;
 }
@@ -59,8 +93,10 @@ void state_free(struct state *s)
 {
 	if (s == NULL)
 		return;
-	window_free(s->window);
+	history_free(s->history);
+	registry_free(s->registry);
 	scratch_free(s->scratch);
+	buf_free(&s->format);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -131,10 +167,12 @@ enum err_code state_merge_applied(struct state *s, const struct vector *vector, 
 	return code;
 }
 
-enum err_code state_applied(struct state *s, const struct gtid *gtid, struct err *err)
+enum err_code state_applied(struct state *s, const struct gtid *gtid, bool is_resolved, struct err *err)
 {
 	lock(s);
 	enum err_code code = vector_advance(&s->applied, gtid, err);
+	if (code == ERR_OK && !is_resolved)
+		code = vector_advance(&s->as_written, gtid, err);
 	unlock(s);
 	return code;
 }
@@ -169,7 +207,7 @@ bool state_claim(struct state *s, uint32_t domain, uint32_t peer)
 	while (!s->stopping && find_claim(s, domain) != NULL)
 		pthread_cond_wait(&s->changed, &s->lock);
 	bool claimed = !s->stopping;
-	if (claimed) /* a link holds one claim at a time, so there is always room */
+	if (claimed) /* a link holds two claims at a time, the resolver one: there is always room */
 		s->claims[s->claim_count++] = (struct claim){.domain = domain, .peer = peer};
 	unlock(s);
 	return claimed;
@@ -204,22 +242,109 @@ bool state_take_skip(struct state *s, const struct gtid *gtid)
 	return taken;
 }
 
-void state_tail_start(struct state *s, const struct vector *from)
+struct registry *state_registry(struct state *s)
+{
+	return s->registry;
+}
+
+struct history *state_lock_history(struct state *s)
 {
 	lock(s);
-	s->tailed = *from;
+	return s->history;
+}
+
+void state_unlock_history(struct state *s)
+{
+	unlock(s);
+}
+
+void state_tail_start(struct state *s, const struct server_position *from, const struct vector *until)
+{
+	lock(s);
+	s->tailed = s->written = from->vector;
+	s->latest = from->latest;
+	s->kept = vector_seq(&from->vector, s->settings->node_id);
+	s->again_until = *until;
+	s->has_started = true;
 	pthread_cond_broadcast(&s->changed);
 	unlock(s);
 }
 
-enum err_code state_tailed(struct state *s, const struct gtid *gtid, struct err *err)
+void state_tail_seeded(struct state *s)
 {
 	lock(s);
-	enum err_code code = vector_advance(&s->tailed, gtid, err);
-	window_end(s->window);
+	s->checkpoints.positions[0] = (struct server_position){.vector = s->tailed, .latest = s->latest};
+	s->checkpoints.kept[0] = s->kept;
+	s->checkpoints.count = 1;
+	unlock(s);
+}
+
+void state_clear_history(struct state *s)
+{
+	lock(s);
+	history_clear(s->history);
+	s->has_started = false;
+	s->settled.count = 0;
+	s->checkpoints.has_newest = false;
+	s->checkpoints.count = 0; /* what came before them isn't done, only forgotten */
+	unlock(s);
+}
+
+bool state_begin_group(struct state *s, const struct gtid *gtid)
+{
+	lock(s);
+	s->is_in_group = true;
+	s->is_unkept = false;
+	bool wanted = gtid->seq > vector_seq(&s->settled, gtid->domain) || !history_is_empty(s->history);
+	unlock(s);
+	return wanted;
+}
+
+enum err_code state_rewind(struct state *s, struct err *err)
+{
+	lock(s);
+	enum err_code code = history_rewind(s->history, err);
+	s->is_in_group = false;
 	pthread_cond_broadcast(&s->changed);
 	unlock(s);
 	return code;
+}
+
+static void note_checkpoint(struct checkpoints *c, const struct server_position *position, uint64_t kept)
+{
+	int64_t now = clock_monotonic_ms();
+	c->has_newest = ++c->groups < CHECKPOINT_GROUPS && now - c->taken_ms < CHECKPOINT_MS;
+	if (c->has_newest) {
+		c->newest = *position;
+		c->newest_kept = kept;
+		return;
+	}
+	if (c->count == CHECKPOINTS) { /* every other one goes */
+		for (size_t i = 0; i < CHECKPOINTS / 2; i++) {
+			c->positions[i] = c->positions[2 * i];
+			c->kept[i] = c->kept[2 * i];
+		}
+		c->count = CHECKPOINTS / 2;
+	}
+	c->kept[c->count] = kept;
+	c->positions[c->count++] = *position;
+	c->groups = 0;
+	c->taken_ms = now;
+}
+
+void state_seeded(struct state *s)
+{
+	lock(s);
+	history_group_end(s->history);
+	s->is_in_group = false;
+	unlock(s);
+}
+
+void state_note_unkept(struct state *s)
+{
+	lock(s);
+	s->is_unkept = true;
+	unlock(s);
 }
 
 void state_tail_live(struct state *s, bool live, const char *why)
@@ -230,10 +355,43 @@ void state_tail_live(struct state *s, bool live, const char *why)
 	unlock(s);
 }
 
+void state_tail_position(struct state *s, struct server_position *ret)
+{
+	lock(s);
+	*ret = (struct server_position){.vector = s->tailed, .latest = s->latest};
+	unlock(s);
+}
+
+void state_set_vector(struct state *s, const struct vector *vector)
+{
+	lock(s);
+	s->tailed = s->written = *vector;
+	s->resolver_waits = true; /* there is none */
+	unlock(s);
+}
+
 void state_schema_changed(struct state *s)
 {
 	lock(s);
 	s->generation++;
+	unlock(s);
+}
+
+void state_set_format(struct state *s, const struct event *format_description)
+{
+	lock(s);
+	buf_clear(&s->format);
+	format_append_plain(format_description, &s->format);
+	s->log_files++;
+	pthread_cond_broadcast(&s->changed);
+	unlock(s);
+}
+
+void state_format(struct state *s, struct buf *to)
+{
+	lock(s);
+	buf_clear(to);
+	buf_append(to, s->format.data, s->format.size);
 	unlock(s);
 }
 
@@ -245,39 +403,17 @@ uint64_t state_generation(struct state *s)
 	return generation;
 }
 
-enum err_code state_window_begin(struct state *s, const struct window_transaction *transaction, struct err *err)
-{
-	lock(s);
-	enum err_code code = window_begin(s->window, transaction, err);
-	unlock(s);
-	return code;
-}
-
-enum err_code state_window_add(struct state *s, const uint64_t *keys, size_t key_count, const uint8_t *record,
-                               size_t record_size, struct err *err)
-{
-	lock(s);
-	enum err_code code = window_add(s->window, keys, key_count, record, record_size, err);
-	unlock(s);
-	return code;
-}
-
-enum err_code state_window_rewind(struct state *s, struct err *err)
-{
-	lock(s);
-	enum err_code code = window_rewind(s->window, err);
-	unlock(s);
-	return code;
-}
-
-/* The least that the peers other than the origin are known to have of a domain. The origin itself has all of it, and so
- * has this node by the time it asks; with no other peer the whole domain is settled. */
+/* The least that the other nodes are known to have of a domain; with no other node the whole domain is settled. The origin has all of
+ * it, but counts as far as it is known to: what a node is known to have is a beginning of some log, so it holds all that was
+ * known to what it holds, and so does what is settled. A write that is not settled while a later one of the row is would
+ * leave the history with a row that isn't what is here. */
 static uint64_t settled_seq(const struct state *s, uint32_t domain)
 {
 	uint64_t least = UINT64_MAX;
-	for (size_t p = 0; p < s->settings->peer_count; p++) {
-		uint64_t seq = vector_seq(&s->known[p], domain);
-		if (s->settings->peers[p].node_id != domain && seq < least)
+	for (size_t i = 0; i < s->settings->node_count; i++) {
+		uint32_t node = s->settings->nodes[i];
+		uint64_t seq = vector_seq(&s->known[node], domain);
+		if (node != s->settings->node_id && seq < least)
 			least = seq;
 	}
 	return least;
@@ -294,30 +430,61 @@ static void settle_domain(struct state *s, uint32_t domain)
 static void settle(struct state *s)
 {
 	s->settled.count = 0;
-	settle_domain(s, s->settings->node_id);
-	for (size_t p = 0; p < s->settings->peer_count; p++)
-		settle_domain(s, s->settings->peers[p].node_id);
+	if (!s->has_started || !vector_covers(&s->tailed, &s->again_until))
+		return;
+	for (size_t i = 0; i < s->settings->node_count; i++)
+		settle_domain(s, s->settings->nodes[i]);
 	for (uint32_t d = 0; d < s->applied.count; d++)
 		settle_domain(s, s->applied.gtids[d].domain);
-	window_settle(s->window, &s->settled);
+	history_settle(s->history, &s->settled);
 }
 
-void state_peer_knows(struct state *s, uint32_t peer, const struct vector *vector)
+enum err_code state_tailed(struct state *s, const struct gtid *gtid, const struct server_position *position,
+                           bool is_housekeeping, struct err *err)
 {
 	lock(s);
-	for (size_t p = 0; p < s->settings->peer_count; p++)
-		if (s->settings->peers[p].node_id == peer)
-			s->known[p] = *vector;
-	settle(s);
+	bool was_told = vector_covers(&s->tailed, &s->again_until);
+	enum err_code code = vector_advance(&s->tailed, gtid, err);
+	s->latest = position->latest;
+	if (!is_housekeeping)
+		s->written = s->tailed;
+	history_group_end(s->history);
+	s->is_in_group = false;
+	if (gtid->domain == s->settings->node_id && !s->is_unkept)
+		s->kept = gtid->seq;
+	note_checkpoint(&s->checkpoints, position, s->kept);
+	/* What the links had told before is settled now: on nodes where nothing happens they tell nothing more. */
+	if (!was_told)
+		settle(s);
+	pthread_cond_broadcast(&s->changed);
+	unlock(s);
+	return code;
+}
+
+void state_node_knows(struct state *s, uint32_t node, const struct vector *vector)
+{
+	lock(s);
+	/* More domains than a vector holds stay unsettled: that costs memory, nothing else. */
+	if (node <= NODE_ID_MAX && vector_merge(&s->known[node], vector, NULL) == ERR_OK)
+		settle(s);
 	unlock(s);
 }
 
-bool state_is_settled(struct state *s, const struct gtid *gtid)
+void state_origin_knows(struct state *s, const struct gtid *gtid, const struct vector *context)
 {
+	struct vector knows = *context;
+	if (vector_advance(&knows, gtid, NULL) == ERR_OK)
+		state_node_knows(s, gtid->domain, &knows);
+}
+
+bool state_has_all(struct state *s, const struct vector *vector)
+{
+	bool has = false;
 	lock(s);
-	bool settled = gtid->seq <= vector_seq(&s->settled, gtid->domain);
+	for (size_t i = 0; !has && i < s->settings->node_count; i++)
+		has = vector_covers(&s->known[s->settings->nodes[i]], vector);
 	unlock(s);
-	return settled;
+	return has;
 }
 
 enum err_code state_wait_tailed(struct state *s, const struct vector *vector, int64_t timeout_ms, struct err *err)
@@ -336,32 +503,251 @@ enum err_code state_wait_tailed(struct state *s, const struct vector *vector, in
 	return code;
 }
 
+enum err_code state_wait_started(struct state *s, int64_t timeout_ms, struct err *err)
+{
+	struct timespec until = deadline(timeout_ms);
+	lock(s);
+	while (!s->has_started && !s->stopping && pthread_cond_timedwait(&s->changed, &s->lock, &until) == 0)
+		;
+	enum err_code code = s->has_started ? ERR_OK
+	                     : s->stopping  ? err_set(err, ERR_CANCELLED, "stopping")
+	                                    : err_set(err, ERR_DISCONNECTED, "waiting for this node's log: %s",
+                                                 s->why[0] ? s->why : "the server is slow");
+	unlock(s);
+	return code;
+}
+
 struct vector state_expected(struct state *s, uint32_t origin)
 {
 	lock(s);
 	struct vector expected = s->tailed;
-	for (uint32_t i = 0; i < s->applied.count; i++)
-		if (s->applied.gtids[i].domain == origin && vector_advance(&expected, &s->applied.gtids[i], NULL) != ERR_OK)
+	for (uint32_t i = 0; i < s->as_written.count; i++)
+		if (s->as_written.gtids[i].domain == origin &&
+		    vector_advance(&expected, &s->as_written.gtids[i], NULL) != ERR_OK)
 			break; /* too many domains: then the expectation fails, and that is all */
 	unlock(s);
 	return expected;
 }
 
-bool state_window_find(struct state *s, uint64_t key, uint32_t origin, const struct vector *context,
-                       struct gtid *ret_gtid)
+bool state_finds(struct state *s, const struct history_keys *keys, uint32_t origin, const struct vector *context,
+                 struct gtid *ret_gtid)
 {
 	lock(s);
-	bool found = window_find(s->window, key, origin, context, ret_gtid);
+	bool found = history_finds(s->history, keys, origin, context, ret_gtid);
 	unlock(s);
 	return found;
+}
+
+bool state_emptied(struct state *s, uint64_t table, uint32_t origin, const struct vector *context)
+{
+	struct history_key key = {.key = table, .kind = HISTORY_TABLE};
+	struct history_keys keys = {.count = 1, .keys = &key};
+	return state_finds(s, &keys, origin, context, NULL);
+}
+
+enum err_code state_plan(struct state *s, const struct merge_transaction *transaction, struct history_plan *ret_plan,
+                         struct err *err)
+{
+	lock(s);
+	while (s->is_in_group && !s->stopping)
+		pthread_cond_wait(&s->changed, &s->lock);
+	enum err_code code =
+	    s->stopping ? err_set(err, ERR_CANCELLED, "stopping") : history_plan(s->history, transaction, ret_plan, err);
+	unlock(s);
+	return code;
+}
+
+static bool has_work(const struct state *s)
+{
+	return s->has_found || history_is_pending(s->history);
+}
+
+bool state_wait_work(struct state *s, int64_t ms)
+{
+	struct timespec until = deadline(ms);
+	lock(s);
+	s->resolver_waits = true;
+	while (!s->stopping && !has_work(s) && pthread_cond_timedwait(&s->changed, &s->lock, &until) == 0)
+		;
+	s->resolver_waits = false;
+	bool goes_on = !s->stopping;
+	unlock(s);
+	return goes_on;
+}
+
+void state_speak_for(struct state *s, uint32_t node, bool speaks)
+{
+	lock(s);
+	history_speak_for(s->history, node, speaks);
+	pthread_cond_broadcast(&s->changed);
+	unlock(s);
+}
+
+bool state_has_work(struct state *s)
+{
+	lock(s);
+	bool has =
+	    s->has_found || s->is_in_group || history_is_pending(s->history) || !vector_covers(&s->tailed, &s->applied);
+	unlock(s);
+	return has;
+}
+
+void state_note_found(struct state *s)
+{
+	lock(s);
+	s->has_found = true;
+	pthread_cond_broadcast(&s->changed);
+	unlock(s);
+}
+
+bool state_take_found(struct state *s)
+{
+	lock(s);
+	bool found = s->has_found;
+	s->has_found = false;
+	unlock(s);
+	return found;
+}
+
+void state_note_resolved(struct state *s, const struct vector *knew)
+{
+	struct checkpoints *c = &s->checkpoints;
+	size_t kept = 0;
+	lock(s);
+	for (size_t i = 0; i < c->count; i++)
+		if (vector_covers(knew, &c->positions[i].vector)) {
+			c->kept[kept] = c->kept[i];
+			c->positions[kept++] = c->positions[i];
+		}
+	c->count = kept;
+	c->has_newest = c->has_newest && vector_covers(knew, &c->newest.vector);
+	unlock(s);
+}
+
+void state_note_group(struct state *s, bool is_own, bool has_writes)
+{
+	lock(s);
+	s->owes = !is_own && (s->owes || has_writes);
+	unlock(s);
+}
+
+bool state_owes_acknowledgement(struct state *s)
+{
+	lock(s);
+	bool owes = s->owes && s->settings->node_count > s->settings->peer_count + 1;
+	unlock(s);
+	return owes;
+}
+
+/* Of the nodes' own domains: what others have written, before there were nodes, is nobody's to acknowledge. */
+static bool is_everywhere(const struct state *s, const struct vector *vector, uint64_t kept)
+{
+	for (size_t i = 0; i < s->settings->node_count; i++) {
+		uint32_t domain = s->settings->nodes[i];
+		uint64_t seq = domain == s->settings->node_id ? kept : vector_seq(vector, domain);
+		if (seq > vector_seq(&s->settled, domain))
+			return false;
+	}
+	return true;
+}
+
+bool state_take_checkpoint(struct state *s, struct server_position *ret)
+{
+	struct checkpoints *c = &s->checkpoints;
+	struct server_position newest;
+	size_t passed = 0;
+	lock(s);
+	if (c->has_newest && clock_monotonic_ms() - c->taken_ms >= CHECKPOINT_MS) {
+		newest = c->newest;
+		note_checkpoint(c, &newest, c->newest_kept);
+	}
+	while (passed < c->count && is_everywhere(s, &c->positions[passed].vector, c->kept[passed]) &&
+	       !history_needs(s->history, &c->positions[passed].vector))
+		passed++;
+	if (passed > 0) {
+		*ret = c->positions[passed - 1];
+		c->count -= passed;
+		memmove(c->positions, c->positions + passed, c->count * sizeof *c->positions);
+		memmove(c->kept, c->kept + passed, c->count * sizeof *c->kept);
+	}
+	unlock(s);
+	return passed > 0;
 }
 
 void state_view(struct state *s, struct state_view *ret)
 {
 	lock(s);
 	ret->tailed = s->tailed;
+	ret->written = s->written;
 	ret->tail_live = s->tail_live;
+	ret->has_work = !s->resolver_waits || has_work(s);
 	snprintf(ret->why, sizeof ret->why, "%s", s->why);
-	ret->window_count = window_count(s->window);
+	ret->history = history_counts(s->history);
+	unlock(s);
+}
+
+void state_set_forgotten(struct state *s, const struct vector *forgotten)
+{
+	lock(s);
+	s->forgotten = *forgotten;
+	unlock(s);
+}
+
+/* What the origin itself wrote is no conflict with it, and what was there before there were nodes nobody waits for. */
+bool state_remembers(struct state *s, uint32_t origin, const struct vector *context)
+{
+	bool remembers = true;
+	lock(s);
+	for (size_t i = 0; s->forgotten.count > 0 && i < s->settings->node_count; i++) {
+		uint32_t domain = s->settings->nodes[i];
+		remembers = remembers && (domain == origin || vector_seq(context, domain) >= vector_seq(&s->forgotten, domain));
+	}
+	unlock(s);
+	return remembers;
+}
+
+bool state_wait_log(struct state *s, uint64_t *seen, int64_t ms)
+{
+	struct timespec until = deadline(ms);
+	lock(s);
+	while (!s->stopping && s->log_files == *seen && pthread_cond_timedwait(&s->changed, &s->lock, &until) == 0)
+		;
+	*seen = s->log_files;
+	bool goes_on = !s->stopping;
+	unlock(s);
+	return goes_on;
+}
+
+struct vector state_known(struct state *s, uint32_t node)
+{
+	struct vector known = {0};
+	lock(s);
+	if (node <= NODE_ID_MAX)
+		known = s->known[node];
+	unlock(s);
+	return known;
+}
+
+bool state_is_done(struct state *s, const struct vector *vector)
+{
+	lock(s);
+	bool done = s->has_started && vector_covers(&s->tailed, &s->again_until) && vector_covers(&s->tailed, vector) &&
+	            !history_needs(s->history, vector);
+	unlock(s);
+	return done;
+}
+
+uint64_t state_rounds(struct state *s)
+{
+	lock(s);
+	uint64_t rounds = s->rounds;
+	unlock(s);
+	return rounds;
+}
+
+void state_count_round(struct state *s)
+{
+	lock(s);
+	s->rounds++;
 	unlock(s);
 }

@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -13,22 +14,56 @@
 #include "admin/control.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "link/admission.h"
+#include "link/emptied.h"
+#include "link/handover.h"
+#include "link/native_link.h"
+#include "link/policies.h"
 #include "link/recovered.h"
 #include "link/report.h"
+#include "link/resolver.h"
+#include "link/retention.h"
 #include "link/tail.h"
+#include "node/members.h"
 #include "sql/server.h"
 
 enum { CONNECT_PAUSE_MS = 500 };
 
+/* What is written into the stop pipe. */
+enum wish { WISH_NONE = 0, WISH_STOP = 's', WISH_RELOAD = 'r', WISH_ENGINE = 'e' };
+
 struct supervisor {
 	const struct settings *settings;
-	struct state *state;
 	struct tail *tail;
+	struct resolver *resolver;
+	int stop_pipe[2]; /* written by other threads: one of the wishes */
+	int signal_fd;
+	bool reload;    /* it ends to be run again with other settings */
+	unsigned run;   /* counts the runs of this process */
+	bool stands_by; /* a command has the server for itself */
+
+	/* Guards the rest, which the control thread looks at: while it is held, no link that it can see is freed. */
+	pthread_mutex_t lock;
+	struct state *state;
+	enum settings_engine engine, wanted;
+	bool ready; /* the links are all there; else it is going over to `engine` */
+	char engine_why[sizeof((struct err *)NULL)->message];
 	size_t link_count;
-	struct link *links[PEERS_MAX];
-	atomic_bool ready; /* the links are all there and stay: the control thread may use them */
-	int stop_pipe[2];  /* written by the control thread: end */
+	struct link *links[PEERS_MAX];          /* ENGINE_MERGE */
+	struct native_link *natives[PEERS_MAX]; /* ENGINE_NATIVE */
+	struct admission *admission;            /* NULL: nobody can be let in */
+	struct retention *retention;            /* NULL: nobody looks at the log files */
 };
+
+/* The control socket's commands, on its thread, with the lock held. `link_count` is 0 while the links aren't ready. */
+
+static void view_of(struct supervisor *s, size_t i, struct link_view *ret)
+{
+	if (s->engine == ENGINE_NATIVE)
+		native_link_view(s->natives[i], ret);
+	else
+		link_view(s->links[i], ret);
+}
 
 /* Only what a link is stopped at may be passed over: what stands before it is not decided yet. */
 static void skip(struct supervisor *s, size_t link_count, const char *text, struct buf *ret)
@@ -42,7 +77,7 @@ static void skip(struct supervisor *s, size_t link_count, const char *text, stru
 		return;
 	}
 	for (size_t i = 0; i < link_count && !found; i++) {
-		link_view(s->links[i], &view);
+		view_of(s, i, &view);
 		found = view.state == LINK_STOPPED && view.has_culprit && view.culprit.domain == gtid.domain &&
 		        view.culprit.seq == gtid.seq;
 	}
@@ -55,58 +90,159 @@ static void skip(struct supervisor *s, size_t link_count, const char *text, stru
 	}
 }
 
-/* The control socket's commands, on its thread. */
+static void wake(struct supervisor *s, size_t link_count)
+{
+	for (size_t i = 0; i < link_count; i++) {
+		if (s->engine == ENGINE_NATIVE)
+			native_link_look(s->natives[i]);
+		else
+			link_look(s->links[i]);
+	}
+	state_wake(s->state);
+}
+
+static void report(struct supervisor *s, size_t link_count, struct buf *ret)
+{
+	struct link_view *views = mem_alloc((link_count + 1) * sizeof *views);
+	struct state_view server;
+	struct retention_view logs = {0};
+	state_view(s->state, &server);
+	if (link_count > 0 && s->retention != NULL)
+		retention_view(s->retention, &logs);
+	for (size_t i = 0; i < link_count; i++)
+		view_of(s, i, &views[i]);
+	report_status(&(struct report){.settings = s->settings,
+	                               .engine = s->engine,
+	                               .engine_why = s->engine_why,
+	                               .is_switching = !s->ready || s->engine != s->wanted,
+	                               .server = &server,
+	                               .logs = &logs,
+	                               .link_count = link_count,
+	                               .links = views},
+	              ret);
+	free(views);
+}
+
+static void tell_main(struct supervisor *s, char wish, struct buf *ret)
+{
+	buf_append_str(ret, write(s->stop_pipe[1], &wish, 1) == 1 ? "ok\n" : "error: can't tell the main thread\n");
+}
+
+/* The main thread goes over to it; the status tells when it has. */
+static void switch_engine(struct supervisor *s, const char *name, struct buf *ret)
+{
+	struct err err;
+	enum settings_engine wanted;
+	if (!settings_engine_parse(name, &wanted)) {
+		buf_append_str(ret, "error: there are the engines merge and native\n");
+	} else if (settings_check_engine(s->settings, wanted, &err) != ERR_OK) {
+		buf_printf(ret, "error: %s\n", err.message);
+	} else {
+		s->wanted = wanted;
+		s->engine_why[0] = '\0';
+		tell_main(s, WISH_ENGINE, ret);
+	}
+}
+
 static void answer(void *context, const char *command, struct buf *ret)
 {
 	struct supervisor *s = context;
-	size_t link_count = atomic_load(&s->ready) ? s->link_count : 0;
+	pthread_mutex_lock(&s->lock);
+	size_t link_count = s->ready ? s->link_count : 0;
 	if (strcmp(command, "status") == 0) {
-		report_status(s->settings, s->state, s->links, link_count, ret);
-		return;
-	}
-	if (strcmp(command, "wake") == 0) {
-		for (size_t i = 0; i < link_count; i++)
-			link_look(s->links[i]);
-		state_wake(s->state);
+		report(s, link_count, ret);
+	} else if (strcmp(command, "wake") == 0) {
+		wake(s, link_count);
 		buf_append_str(ret, "ok\n");
-		return;
-	}
-	if (strncmp(command, "skip ", 5) == 0) {
+	} else if (strcmp(command, "run") == 0) {
+		buf_printf(ret, "%ld.%u %s\n", (long)getpid(), s->run,
+		           s->stands_by ? "stands by"
+		           : s->ready   ? "ready"
+		                        : "starting");
+	} else if (strncmp(command, "skip ", 5) == 0) {
 		skip(s, link_count, command + 5, ret);
-		return;
+	} else if (strncmp(command, "engine ", 7) == 0) {
+		switch_engine(s, command + 7, ret);
+	} else if (strcmp(command, "stop") == 0) {
+		tell_main(s, WISH_STOP, ret);
+	} else if (strcmp(command, "reload") == 0) {
+		tell_main(s, WISH_RELOAD, ret);
+	} else if (strcmp(command, "invited") == 0) {
+		if (s->ready && s->admission != NULL)
+			admission_look(s->admission);
+		buf_append_str(ret, "ok\n");
+	} else {
+		buf_append_str(
+		    ret,
+		    "error: unknown command; the commands are status, run, wake, skip, engine, invited, reload and stop\n");
 	}
-	if (strcmp(command, "stop") == 0) {
-		buf_append_str(ret, write(s->stop_pipe[1], "", 1) == 1 ? "ok\n" : "error: can't stop\n");
-		return;
-	}
-	buf_append_str(ret, "error: unknown command; the commands are status, wake, skip and stop\n");
+	pthread_mutex_unlock(&s->lock);
 }
 
-/* This node's server may come up after us, after a power cut: wait for it, as long as it takes. */
-static enum err_code prepare_server(struct supervisor *s, int signal_fd, struct err *err)
+/* The main thread */
+
+/* Waits for a wish or a signal, which is the wish to stop, up to ms (-1: for ever). */
+static enum wish wait_wish(struct supervisor *s, int ms)
+{
+	struct pollfd ends[] = {{.fd = s->signal_fd, .events = POLLIN}, {.fd = s->stop_pipe[0], .events = POLLIN}};
+	char wish = WISH_STOP;
+	int n;
+	while ((n = poll(ends, 2, ms)) < 0)
+		;
+	if (n == 0)
+		return WISH_NONE;
+	return ends[0].revents == 0 && read(s->stop_pipe[0], &wish, 1) == 1 ? (enum wish)wish : WISH_STOP;
+}
+
+static enum settings_engine wanted_engine(struct supervisor *s)
+{
+	pthread_mutex_lock(&s->lock);
+	enum settings_engine wanted = s->wanted;
+	pthread_mutex_unlock(&s->lock);
+	return wanted;
+}
+
+static enum err_code prepare_server(struct supervisor *s, struct err *err)
 {
 	const struct settings *settings = s->settings;
 	struct connection *connection = connection_new();
 	struct connection_target target = {
 	    .file = settings->file, .group = settings->server_group, .name = settings->server_where};
-	struct pollfd ends[] = {{.fd = signal_fd, .events = POLLIN}, {.fd = s->stop_pipe[0], .events = POLLIN}};
-	bool told = false;
-	enum err_code code;
-	while ((code = connection_open(connection, &target, err)) == ERR_DISCONNECTED) {
-		state_tail_live(s->state, false, err->message);
-		if (!told)
-			log_line(LOG_LEVEL_WARNING, "main", "waiting for this node's server: %s", err->message);
-		told = true;
-		if (poll(ends, 2, CONNECT_PAUSE_MS) > 0)
-			break;
-	}
+	enum err_code code = connection_open(connection, &target, err);
 	if (code == ERR_OK)
 		code = server_check(connection, settings->server_where, settings->node_id, err);
 	if (code == ERR_OK)
 		code = server_prepare(connection, err);
 	if (code == ERR_OK)
 		code = recovered_prepare(connection, err);
+	if (code == ERR_OK)
+		code = policies_publish(connection, settings, err);
+	if (code == ERR_OK)
+		code = emptied_prepare(connection, err);
+	if (code == ERR_OK)
+		code = retention_prepare(connection, err);
+	if (code == ERR_OK && settings->identity_dir != NULL)
+		code = members_publish(connection, settings, err);
 	connection_free(connection);
+	return code == ERR_OK ? handover_to(settings, s->engine, err) : code;
+}
+
+/* This node's server may come up after us, after a power cut: wait for it, as long as it takes. ERR_CANCELLED when
+ * the daemon is to end. */
+static enum err_code wait_server(struct supervisor *s, struct err *err)
+{
+	bool told = false;
+	enum err_code code;
+	while ((code = prepare_server(s, err)) == ERR_DISCONNECTED || code == ERR_BUSY) {
+		state_tail_live(s->state, false, err->message);
+		if (!told)
+			log_line(LOG_LEVEL_WARNING, "main", "waiting for this node's server: %s", err->message);
+		told = true;
+		enum wish wish = wait_wish(s, CONNECT_PAUSE_MS);
+		s->reload = wish == WISH_RELOAD;
+		if (wish == WISH_STOP || wish == WISH_RELOAD)
+			return err_set(err, ERR_CANCELLED, "stopping");
+	}
 	return code;
 }
 
@@ -121,60 +257,167 @@ static int block_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static void wait_for_end(struct supervisor *s, int signal_fd)
-{
-	struct pollfd ends[] = {{.fd = signal_fd, .events = POLLIN}, {.fd = s->stop_pipe[0], .events = POLLIN}};
-	while (poll(ends, 2, -1) <= 0)
-		;
-}
-
-static enum err_code start_all(struct supervisor *s, struct err *err)
+static enum err_code start_merge(struct supervisor *s, struct err *err)
 {
 	enum err_code code = tail_start(s->settings, s->state, &s->tail, err);
+	if (code == ERR_OK)
+		code = resolver_start(s->settings, s->state, &s->resolver, err);
 	for (size_t i = 0; code == ERR_OK && i < s->settings->peer_count; i++) {
 		code = link_start(s->settings, &s->settings->peers[i], s->state, &s->links[i], err);
+		s->link_count += code == ERR_OK;
+	}
+	if (code == ERR_OK && s->settings->identity_dir != NULL)
+		code = admission_start(&(struct errands){.settings = s->settings,
+		                                         .state = s->state,
+		                                         .links = s->links,
+		                                         .link_count = s->link_count,
+		                                         .reload_fd = s->stop_pipe[1]},
+		                       &s->admission, err);
+	if (code == ERR_OK && s->link_count > 0) /* alone, nobody says what is needed */
+		code = retention_start(s->settings, s->state, s->links, s->link_count, &s->retention, err);
+	return code;
+}
+
+static enum err_code start_native(struct supervisor *s, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	for (size_t i = 0; code == ERR_OK && i < s->settings->peer_count; i++) {
+		code = native_link_start(s->settings, &s->settings->peers[i], s->state, &s->natives[i], err);
 		s->link_count += code == ERR_OK;
 	}
 	return code;
 }
 
-static void stop_all(struct supervisor *s)
+static void stand_by(struct supervisor *s)
 {
-	state_stop(s->state);
-	for (size_t i = 0; i < s->link_count; i++)
-		link_stop(s->links[i]);
-	tail_stop(s->tail);
+	static const char why[] = "standing by: `syncline rejoin` or `syncline leave` is at work on this node, or was "
+	                          "interrupted; the same command goes on";
+	enum wish wish = WISH_NONE;
+	state_tail_live(s->state, false, why);
+	log_line(LOG_LEVEL_WARNING, "main", "%s", why);
+	while (wish != WISH_STOP && wish != WISH_RELOAD)
+		wish = wait_wish(s, -1);
+	s->reload = wish == WISH_RELOAD;
 }
 
-enum err_code supervisor_run(const struct settings *settings, struct err *err)
+static void set_ready(struct supervisor *s, bool ready)
 {
-	struct supervisor s = {.settings = settings, .stop_pipe = {-1, -1}};
+	pthread_mutex_lock(&s->lock);
+	s->ready = ready;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void stop_all(struct supervisor *s)
+{
+	set_ready(s, false);
+	state_stop(s->state);
+	admission_stop(s->admission);
+	s->admission = NULL;
+	retention_stop(s->retention);
+	s->retention = NULL;
+	for (size_t i = 0; i < s->link_count; i++) {
+		link_stop(s->links[i]);
+		native_link_stop(s->natives[i]);
+		s->links[i] = NULL;
+		s->natives[i] = NULL;
+	}
+	resolver_stop(s->resolver);
+	tail_stop(s->tail);
+	s->resolver = NULL;
+	s->tail = NULL;
+	s->link_count = 0;
+}
+
+/* Everything is stopped. The history will be told anew from the log. */
+static void renew(struct supervisor *s, enum settings_engine engine)
+{
+	pthread_mutex_lock(&s->lock);
+	state_free(s->state);
+	s->state = state_new(s->settings);
+	s->engine = engine;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* One engine, until the daemon ends (ERR_CANCELLED) or another one is wanted (ERR_OK). An error if it can't start. */
+static enum err_code run_engine(struct supervisor *s, struct err *err)
+{
+	enum err_code code = wait_server(s, err);
+	if (code == ERR_OK)
+		code = s->engine == ENGINE_NATIVE ? start_native(s, err) : start_merge(s, err);
+	if (code == ERR_OK) {
+		set_ready(s, true);
+		log_line(LOG_LEVEL_INFO, "main", "node %u runs with %zu peers, engine %s", (unsigned)s->settings->node_id,
+		         s->settings->peer_count, settings_engine_name(s->engine));
+		enum wish wish = WISH_NONE;
+		while (wish != WISH_STOP && wish != WISH_RELOAD && wanted_engine(s) == s->engine)
+			wish = wait_wish(s, -1);
+		s->reload = wish == WISH_RELOAD;
+		bool goes_on = wish != WISH_STOP && !s->reload;
+		log_line(LOG_LEVEL_INFO, "main", "%s",
+		         goes_on     ? "going over to another engine"
+		         : s->reload ? "starting anew with other settings"
+		                     : "stopping");
+		if (!goes_on)
+			code = err_set(err, ERR_CANCELLED, "stopping");
+	}
+	stop_all(s);
+	return code;
+}
+
+/* It stays with the engine that it had; whoever asked finds the reason in the status. */
+static void give_up(struct supervisor *s, enum settings_engine engine, const struct err *err)
+{
+	log_line(LOG_LEVEL_ERROR, "main", "%s", err->message);
+	pthread_mutex_lock(&s->lock);
+	snprintf(s->engine_why, sizeof s->engine_why, "%s", err->message);
+	s->wanted = engine;
+	pthread_mutex_unlock(&s->lock);
+	renew(s, engine);
+}
+
+static enum err_code run_engines(struct supervisor *s, struct err *err)
+{
+	enum settings_engine before = s->engine;
+	for (;;) {
+		enum err_code code = run_engine(s, err);
+		if (code == ERR_CANCELLED)
+			return ERR_OK;
+		if (code != ERR_OK && s->engine == before)
+			return code;
+		if (code != ERR_OK) {
+			give_up(s, before, err);
+			continue;
+		}
+		before = s->engine;
+		renew(s, wanted_engine(s));
+	}
+}
+
+enum err_code supervisor_run(const struct settings *settings, bool *ret_reload, struct err *err)
+{
+	struct supervisor s = {
+	    .settings = settings, .stop_pipe = {-1, -1}, .engine = settings->engine, .wanted = settings->engine};
+	static unsigned runs; /* of the main thread alone */
+	s.run = ++runs;
+	s.stands_by = control_is_standing_by(settings->state_dir);
 	struct control_server *control = NULL;
-	int signal_fd = block_signals();
-	if (signal_fd < 0 || pipe2(s.stop_pipe, O_CLOEXEC) != 0)
+	s.signal_fd = block_signals();
+	if (s.signal_fd < 0 || pipe2(s.stop_pipe, O_CLOEXEC) != 0)
 		return err_set(err, ERR_IO, "can't make a pipe: %s; raise the limit of open files", strerror(errno));
+	pthread_mutex_init(&s.lock, NULL);
 	s.state = state_new(settings);
 	/* First the control socket: it makes sure that no other daemon runs for this node. */
 	enum err_code code = control_server_start(settings->state_dir, answer, &s, &control, err);
-	if (code == ERR_OK) {
-		code = prepare_server(&s, signal_fd, err);
-		if (code == ERR_OK)
-			code = start_all(&s, err);
-		atomic_store(&s.ready, code == ERR_OK);
-		if (code == ERR_OK) {
-			log_line(LOG_LEVEL_INFO, "main", "node %u runs with %zu peers", (unsigned)settings->node_id,
-			         settings->peer_count);
-			wait_for_end(&s, signal_fd);
-			log_line(LOG_LEVEL_INFO, "main", "stopping");
-		} else if (code == ERR_DISCONNECTED) {
-			code = ERR_OK; /* told to end while it waited for the server */
-		}
-	}
+	if (code == ERR_OK && s.stands_by)
+		stand_by(&s);
+	else if (code == ERR_OK)
+		code = run_engines(&s, err);
+	*ret_reload = code == ERR_OK && s.reload;
 	control_server_stop(control);
-	stop_all(&s);
 	state_free(s.state);
+	pthread_mutex_destroy(&s.lock);
 	close(s.stop_pipe[0]);
 	close(s.stop_pipe[1]);
-	close(signal_fd);
+	close(s.signal_fd);
 	return code;
 }

@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "node/settings.h"
 
-/* Returns ERR_OK after an orderly stop. An error before the links run (a wrong server, a control socket in use) leaves
+/* Returns ERR_OK after an orderly stop; *ret_reload: because the settings are others now, it is to be run again with them. An error before the links run (a wrong server, a control socket in use) leaves
  * nothing behind. */
-enum err_code supervisor_run(const struct settings *settings, struct err *err) ERR_MUST_CHECK;
+enum err_code supervisor_run(const struct settings *settings, bool *ret_reload, struct err *err) ERR_MUST_CHECK;
 
 #endif

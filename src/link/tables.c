@@ -31,6 +31,7 @@ void tables_clear(struct tables *t)
 {
 	for (size_t i = 0; i < t->count; i++) {
 		table_map_free(&t->items[i]->map);
+		mapping_unref(t->items[i]->mapping);
 		buf_free(&t->items[i]->raw);
 		free(t->items[i]);
 	}
@@ -117,13 +118,49 @@ enum err_code tables_learn(struct tables *t, const struct event *event, const st
 		table->map = map;
 		buf_clear(&table->raw);
 		buf_append(&table->raw, event->body, event->body_size);
-		table->hash = rowkey_table(&map);
+		mapping_unref(table->mapping);
+		table->mapping = NULL;
+		table->here = NULL;
 		table->is_sequence = is_sequence(&map);
 		table->is_replicated = settings_replicates(t->settings, map.database);
-		table->is_links = strcmp(map.database, SYNCLINE_SCHEMA) == 0 && strcmp(map.table, SYNCLINE_LINKS_TABLE) == 0;
+		table->is_ours = strcmp(map.database, SYNCLINE_SCHEMA) == 0;
+		table->is_links = table->is_ours && strcmp(map.table, SYNCLINE_LINKS_TABLE) == 0;
 	}
 	*ret_table = table;
 	return ERR_OK;
+}
+
+static void set_mapping(struct table *table, const struct description *here, struct mapping *mapping)
+{
+	mapping_unref(table->mapping);
+	table->here = here;
+	table->mapping = mapping;
+}
+
+enum err_code tables_describe(struct tables *t, uint64_t id, struct registry *registry, struct catalogue *catalogue,
+                              struct connection *connection, uint64_t generation, struct err *err)
+{
+	struct table *table = t->items[find_index(t, id)];
+	const struct table_map *map = &table->map;
+	const struct description *here;
+	struct mapping *mapping = NULL;
+	enum err_code code = registry_find(registry, connection, map->database, map->table, generation, &here, err);
+	if (code != ERR_OK || (table->mapping != NULL && here == table->here))
+		return code;
+	code = catalogue_map(catalogue, connection, map, here, &mapping, err);
+	set_mapping(table, here, mapping);
+	return code;
+}
+
+enum err_code tables_describe_last(struct tables *t, uint64_t id, struct registry *registry,
+                                   struct catalogue *catalogue, struct connection *connection, struct err *err)
+{
+	struct table *table = t->items[find_index(t, id)];
+	const struct description *last = registry_last(registry, table->map.database, table->map.table);
+	struct mapping *mapping = NULL;
+	enum err_code code = catalogue_map(catalogue, connection, &table->map, last, &mapping, err);
+	set_mapping(table, last, mapping);
+	return code;
 }
 
 enum err_code tables_append_setval(const struct table *sequence, const struct event *event, struct buf *to,

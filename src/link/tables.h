@@ -8,15 +8,20 @@
 #define SYNCLINE_LINK_TABLES_H
 
 #include "binlog/table_map.h"
+#include "link/registry.h"
 #include "node/settings.h"
+#include "sql/catalogue.h"
 
 struct table {
 	struct table_map map;
 	struct buf raw; /* the table map event's body */
-	uint64_t hash;  /* where its row keys start from */
 	bool is_replicated;
 	bool is_sequence;
+	bool is_ours;  /* of the schema syncline: what the daemon notes for itself */
 	bool is_links; /* syncline.links: its rows hold manifests */
+	/* After tables_describe: the table here, and how rows get there; NULL: there is none, or they can't. */
+	const struct description *here;
+	struct mapping *mapping;
 };
 
 struct tables;
@@ -30,6 +35,16 @@ enum err_code tables_learn(struct tables *tables, const struct event *table_map,
                            struct err *err) ERR_MUST_CHECK;
 /* NULL: no table map told of this number. */
 const struct table *tables_find(const struct tables *tables, uint64_t table_id);
+
+/* Asks what the table is here. An error that says so when its rows can't get there. */
+enum err_code tables_describe(struct tables *tables, uint64_t table_id, struct registry *registry,
+                              struct catalogue *catalogue, struct connection *connection, uint64_t generation,
+                              struct err *err) ERR_MUST_CHECK;
+
+/* As the table was last, when tables_describe says that it isn't here: for what was written before it was dropped. */
+enum err_code tables_describe_last(struct tables *tables, uint64_t table_id, struct registry *registry,
+                                   struct catalogue *catalogue, struct connection *connection, struct err *err)
+    ERR_MUST_CHECK;
 
 /* Appends `DO SETVAL(…);` for the state that a sequence's last row in this event says. */
 enum err_code tables_append_setval(const struct table *sequence, const struct event *rows, struct buf *to,

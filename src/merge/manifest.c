@@ -5,15 +5,20 @@
 #include "base/cursor.h"
 #include "base/mem.h"
 
+enum { WRITES_KEPT = 64 * 1024 };
+
 void manifest_clear(struct manifest *m)
 {
+	m->kind = MANIFEST_APPLIED;
 	m->count = 0;
 	m->context.count = 0;
+	buf_shrink(&m->writes, WRITES_KEPT);
 }
 
 void manifest_free(struct manifest *m)
 {
 	free(m->transactions);
+	buf_free(&m->writes);
 	*m = (struct manifest){0};
 }
 
@@ -42,6 +47,7 @@ static uint32_t unzigzag(uint32_t from, uint64_t coded)
 void manifest_encode(const struct manifest *m, struct buf *to)
 {
 	buf_append_u8(to, MANIFEST_VERSION);
+	buf_append_u8(to, (uint8_t)m->kind);
 	vector_encode(&m->context, to);
 	buf_append_varint(to, m->count);
 	struct manifest_transaction last = {0};
@@ -50,9 +56,10 @@ void manifest_encode(const struct manifest *m, struct buf *to)
 		buf_append_varint(to, t->seq - last.seq);
 		buf_append_varint(to, zigzag(last.time, t->time));
 		buf_append_varint(to, zigzag(last.server, t->server));
-		buf_append_varint(to, t->row_changes);
+		buf_append_varint(to, t->row_changes + 1);
 		last = *t;
 	}
+	buf_append(to, m->writes.data, m->writes.size);
 }
 
 enum err_code manifest_decode(const uint8_t *bytes, size_t size, struct manifest *ret, struct err *err)
@@ -66,6 +73,9 @@ enum err_code manifest_decode(const uint8_t *bytes, size_t size, struct manifest
 		    "of syncline on every node",
 		    version, MANIFEST_VERSION);
 	manifest_clear(ret);
+	uint8_t kind = cursor_u8(&c);
+	if (kind > MANIFEST_REPAIRED)
+		cursor_fail(&c);
 	enum err_code code = vector_decode(&c, &ret->context, err);
 	if (code != ERR_OK)
 		return code;
@@ -80,9 +90,18 @@ enum err_code manifest_decode(const uint8_t *bytes, size_t size, struct manifest
 		t.seq += step;
 		t.time = unzigzag(t.time, cursor_varint(&c));
 		t.server = unzigzag(t.server, cursor_varint(&c));
-		t.row_changes = cursor_varint(&c);
+		t.row_changes = cursor_varint(&c) - 1;
+		if (t.row_changes == MANIFEST_ALL_THE_REST && i + 1 < count)
+			cursor_fail(&c);
 		if (cursor_ok(&c))
 			manifest_add(ret, &t);
+	}
+	ret->kind = kind;
+	if (cursor_ok(&c) && manifest_has_writes(ret) && count == 1) {
+		size_t size_left = cursor_left(&c);
+		buf_append(&ret->writes, cursor_bytes(&c, size_left), size_left);
+	} else if (manifest_has_writes(ret)) {
+		cursor_fail(&c);
 	}
 	if (!cursor_done(&c)) {
 		manifest_clear(ret);
@@ -100,7 +119,7 @@ const struct manifest_transaction *manifest_reader_take(struct manifest_reader *
 {
 	while (reader->index < reader->manifest->count) {
 		const struct manifest_transaction *t = &reader->manifest->transactions[reader->index];
-		if (t->row_changes == 0 || reader->taken < t->row_changes) {
+		if (reader->taken < t->row_changes) {
 			reader->taken++;
 			return t;
 		}
@@ -112,8 +131,12 @@ const struct manifest_transaction *manifest_reader_take(struct manifest_reader *
 
 bool manifest_reader_done(const struct manifest_reader *reader)
 {
-	if (reader->index + 1 < reader->manifest->count)
-		return false;
-	const struct manifest_transaction *last = &reader->manifest->transactions[reader->manifest->count - 1];
-	return reader->index >= reader->manifest->count || last->row_changes == 0 || reader->taken == last->row_changes;
+	uint64_t taken = reader->taken;
+	for (size_t i = reader->index; i < reader->manifest->count; i++) {
+		uint64_t row_changes = reader->manifest->transactions[i].row_changes;
+		if (row_changes != MANIFEST_ALL_THE_REST && taken < row_changes)
+			return false;
+		taken = 0;
+	}
+	return true;
 }

@@ -18,6 +18,7 @@ static struct origin *origin_new(const struct merge_transaction *t)
 	uint32_t count = t->context->count;
 	struct origin *o = mem_alloc(sizeof *o + count * sizeof *o->context);
 	o->gtid = t->gtid;
+	o->drops_table = t->drops_table;
 	o->stamp = (struct stamp){.time = t->time, .depth = t->gtid.seq, .origin = t->gtid.domain};
 	for (uint32_t i = 0; i < count; i++)
 		if (t->context->gtids[i].domain != t->gtid.domain)
@@ -41,6 +42,32 @@ bool origin_knew(const struct origin *o, const struct origin *other)
 		if (o->context[i].domain == other->gtid.domain)
 			return other->gtid.seq <= o->context[i].seq;
 	return false;
+}
+
+/* ---- Writes ---- */
+
+bool survives(const struct row *row, const struct write *write)
+{
+	for (size_t i = 0; i < row->write_count; i++)
+		if (row->writes[i].after == NULL && !origin_knew(write->origin, row->writes[i].origin))
+			return false;
+	return true;
+}
+
+bool has_delete(const struct row *row)
+{
+	for (size_t i = 0; i < row->write_count; i++)
+		if (row->writes[i].after == NULL)
+			return true;
+	return false;
+}
+
+bool is_insert(const struct merge_table *table, const struct write *write)
+{
+	for (uint32_t c = 0; c < table->column_count; c++)
+		if ((write->changed[c] & COLUMN_CHANGED) == 0)
+			return false;
+	return true;
 }
 
 /* ---- Rows in the window ---- */
@@ -112,6 +139,7 @@ static void free_write(struct merge *m, struct write *write)
 	image_release(write->after);
 	image_release(write->original);
 	free(write->changed);
+	free(write->deltas);
 	origin_release(write->origin);
 	m->write_count--;
 }
@@ -140,7 +168,7 @@ static void prune(struct merge *m, struct row *row)
 	if (row->write_count < row->prune_at)
 		return;
 	for (size_t i = 0; i < row->write_count;)
-		if (is_obsolete(row, &row->writes[i])) {
+		if (is_obsolete(row, &row->writes[i]) && policy_fold(row, &row->writes[i])) {
 			free_write(m, &row->writes[i]);
 			memmove(&row->writes[i], &row->writes[i + 1], (--row->write_count - i) * sizeof *row->writes);
 		} else {
@@ -174,7 +202,7 @@ static bool lost_parent(const struct merge *m, uint64_t parent, const struct ori
 {
 	const struct row *row = merge_find(m, parent);
 	for (size_t i = 0; row != NULL && i < row->write_count; i++)
-		if (row->writes[i].after == NULL && !origin_knew(o, row->writes[i].origin))
+		if ((row->writes[i].after == NULL || row->writes[i].replaces) && !origin_knew(o, row->writes[i].origin))
 			return true;
 	return false;
 }
@@ -189,6 +217,29 @@ static void lose_parents(const struct merge *m, const struct merge_table *table,
 			image_lose(table, image, i);
 }
 
+/* The table was dropped and made again with other columns: what was written to the old one is no row of this one's, only that it
+ * was deleted still counts. */
+static void reshape(struct merge *m, struct row *row, const struct merge_change *change)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < row->write_count; i++)
+		if (row->writes[i].after == NULL)
+			row->writes[count++] = row->writes[i];
+		else
+			free_write(m, &row->writes[i]);
+	row->write_count = count;
+	image_release(row->identity);
+	image_release(row->base);
+	image_release(row->shown);
+	image_release(row->due);
+	free(row->stamps);
+	row->base = row->shown = row->due = NULL;
+	row->stamps = NULL;
+	row->must_go = row->has_excess = false;
+	row->table = change->table;
+	row->identity = image_new(change->table, change->before != NULL ? change->before : change->after);
+}
+
 /* The row that a change is about; it enters the window as the origin saw it before. */
 static struct row *enter(struct merge *m, const struct merge_change *change, const struct origin *o, uint64_t key)
 {
@@ -196,6 +247,8 @@ static struct row *enter(struct merge *m, const struct merge_change *change, con
 	if (row != NULL) {
 		DL_DELETE(m->oldest, row);
 		DL_APPEND(m->oldest, row);
+		if (row->table->column_count != change->table->column_count && has_delete(row))
+			reshape(m, row, change);
 		return row;
 	}
 	row = mem_alloc(sizeof *row);
@@ -203,7 +256,7 @@ static struct row *enter(struct merge *m, const struct merge_change *change, con
 	row->table = change->table;
 	row->prune_at = PRUNE_AT_MIN;
 	row->identity = image_new(change->table, change->before != NULL ? change->before : change->after);
-	if (change->before != NULL) {
+	if (change->before != NULL && !change->is_unseen) {
 		row->base = image_new(change->table, change->before);
 		mention_image(m, row, row->base);
 		lose_parents(m, change->table, o, &row->base);
@@ -213,16 +266,46 @@ static struct row *enter(struct merge *m, const struct merge_change *change, con
 	return row;
 }
 
+/* If one of them changed, the others did with it. Returns whether that was new. */
+static bool bind(uint8_t *changed, const struct merge_columns *columns)
+{
+	bool any = false, bound = false;
+	for (uint32_t i = 0; i < columns->count; i++)
+		any |= changed[columns->columns[i]] != 0;
+	for (uint32_t i = 0; any && i < columns->count; i++)
+		if (changed[columns->columns[i]] == 0) {
+			changed[columns->columns[i]] = COLUMN_BOUND;
+			bound = true;
+		}
+	return bound;
+}
+
+/* Besides the groups: the columns of one unique index, of one reference. Put together from two writes they could be a value that
+ * somebody else has, or a parent that never was. */
+static void bind_columns(const struct merge_table *t, uint8_t *changed)
+{
+	for (bool more = true; more;) {
+		more = false;
+		for (uint32_t i = 0; i < t->unique_count; i++)
+			more |= bind(changed, &t->uniques[i]);
+		for (uint32_t i = 0; i < t->reference_count; i++)
+			more |= bind(changed, &t->references[i].columns);
+		for (uint32_t i = 0; t->groups != NULL && i < t->column_count; i++)
+			for (uint32_t j = 0; changed[i] != 0 && j < t->column_count; j++)
+				if (t->groups[i] == t->groups[j] && changed[j] == 0) {
+					changed[j] = COLUMN_BOUND;
+					more = true;
+				}
+	}
+}
+
 static uint8_t *changed_columns(const struct merge_change *change)
 {
 	const struct merge_table *t = change->table;
 	uint8_t *changed = mem_alloc(t->column_count);
 	for (uint32_t i = 0; i < t->column_count; i++)
 		changed[i] = change->before == NULL || !value_equal(&change->before[i], &change->after[i]) ? COLUMN_CHANGED : 0;
-	for (uint32_t i = 0; t->groups != NULL && i < t->column_count; i++)
-		for (uint32_t j = 0; changed[i] == COLUMN_CHANGED && j < t->column_count; j++)
-			if (t->groups[i] == t->groups[j] && changed[j] == 0)
-				changed[j] = COLUMN_BOUND;
+	bind_columns(t, changed);
 	return changed;
 }
 
@@ -238,7 +321,7 @@ static void lose_parent(struct write *write, const struct merge_table *table, ui
 	image_lose(table, &write->after, reference);
 }
 
-static const struct value *children_of(const struct merge *m, uint64_t parent)
+const struct value *merge_children_of(const struct merge *m, uint64_t parent)
 {
 	struct value *value;
 	uint64_t what = MENTION_OF_PARENT(parent);
@@ -249,7 +332,7 @@ static const struct value *children_of(const struct merge *m, uint64_t parent)
 /* What the delete of a parent does to every version of its children that didn't know of it. */
 static void cascade_writes(struct merge *m, const struct row *parent, struct origin *o)
 {
-	const struct value *value = children_of(m, parent->key);
+	const struct value *value = merge_children_of(m, parent->key);
 	uint64_t to;
 	for (size_t i = 0; value != NULL && i < value->count; i++) {
 		struct row *child = value->rows[i];
@@ -265,6 +348,7 @@ static void cascade_writes(struct merge *m, const struct row *parent, struct ori
 				image_lose(table, &child->base, r);
 		}
 		component_add(&m->open, child);
+		component_add(&m->told, child);
 	}
 }
 
@@ -273,13 +357,14 @@ static void set_shown(struct merge *m, struct row *row, struct image *image)
 	image_keep(image);
 	image_release(row->shown);
 	row->shown = image;
+	row->must_go = row->must_go && image != NULL;
 	component_add(&m->open, row);
 }
 
 /* What InnoDB here did to the children when this row went. */
 static void cascade_shown(struct merge *m, uint64_t parent)
 {
-	const struct value *value = children_of(m, parent);
+	const struct value *value = merge_children_of(m, parent);
 	uint64_t to;
 	for (size_t i = 0; value != NULL && i < value->count; i++) {
 		struct row *child = value->rows[i];
@@ -292,7 +377,7 @@ static void cascade_shown(struct merge *m, uint64_t parent)
 	}
 }
 
-static void record(struct merge *m, const struct merge_change *change, struct origin *o, bool is_shown)
+static void record(struct merge *m, const struct merge_change *change, bool replaces, struct origin *o, bool is_shown)
 {
 	const struct merge_table *table = change->table;
 	uint64_t key = merge_row_key(table, change->before != NULL ? change->before : change->after);
@@ -300,31 +385,51 @@ static void record(struct merge *m, const struct merge_change *change, struct or
 	component_add(&m->open, row);
 	row->writes = mem_resize(row->writes, (row->write_count + 1) * sizeof *row->writes);
 	struct write *write = &row->writes[row->write_count++];
-	*write = (struct write){.origin = o};
+	*write = (struct write){.origin = o, .replaces = replaces};
 	o->references++;
 	m->write_count++;
 	if (change->after != NULL) {
 		write->after = image_new(table, change->after);
 		write->changed = changed_columns(change);
+		write->deltas = policy_deltas(change);
 		mention_image(m, row, write->after);
 	}
+	bool goes = change->after == NULL || replaces;
+	if (goes)
+		cascade_writes(m, row, o);
+	if (goes && is_shown)
+		cascade_shown(m, key);
+	if (change->after != NULL)
+		lose_parents(m, table, o, &write->after);
 	if (is_shown)
 		set_shown(m, row, write->after);
-	if (change->after == NULL)
-		cascade_writes(m, row, o);
 	else
-		lose_parents(m, table, o, &write->after);
-	if (change->after == NULL && is_shown)
-		cascade_shown(m, key);
-	prune(m, row);
+		row->must_go |= goes && row->shown != NULL;
+	component_add(&m->told, row);
+}
+
+/* A loss is found as soon as it is there, transaction by transaction: that is a function of the log, too. Later on somebody may have
+ * written on top of both the loser and the winner, and nobody could tell any more that there was a loser. */
+static void find_losses(struct merge *m)
+{
+	for (size_t i = 0; i < m->told.count; i++) {
+		struct row *row = m->told.rows[i];
+		make_due(row);
+		record_losses(m, row);
+		prune(m, row);
+	}
+	component_clear(&m->told);
 }
 
 void merge_enter(struct merge *m, const struct merge_transaction *t, bool is_shown)
 {
 	struct origin *o = origin_new(t);
 	o->references = 1;
-	for (size_t i = 0; i < t->count; i++)
-		record(m, &t->changes[i], o, is_shown);
+	struct net_changes net = net_changes_of(t);
+	for (size_t i = 0; i < net.count; i++)
+		record(m, &net.changes[i].change, net.changes[i].replaces, o, is_shown);
+	find_losses(m);
+	free(net.changes);
 	origin_release(o);
 }
 
@@ -338,6 +443,25 @@ void merge_resolved(struct merge *m, const struct merge_transaction *t, size_t s
 {
 	merge_enter(m, t, false);
 	merge_shown(m, step_count, steps);
+}
+
+void merge_emptied(struct merge *m, const struct merge_transaction *t, uint64_t table)
+{
+	struct row **rows = mem_alloc((m->row_count + 1) * sizeof *rows);
+	struct origin *o = origin_new(t);
+	size_t count = 0;
+	o->references = 1;
+	for (struct row *row = m->oldest; row != NULL; row = row->next)
+		if (row->table->id == table)
+			rows[count++] = row;
+	for (size_t i = 0; i < count; i++) {
+		struct merge_change change = {
+		    .op = MERGE_DELETE, .table = rows[i]->table, .before = rows[i]->identity->values, .is_unseen = true};
+		record(m, &change, false, o, true);
+	}
+	find_losses(m);
+	origin_release(o);
+	free(rows);
 }
 
 void merge_shown(struct merge *m, size_t step_count, const struct merge_step *steps)
@@ -358,6 +482,9 @@ void merge_shown(struct merge *m, size_t step_count, const struct merge_step *st
 struct merge_outcome merge_plan(struct merge *m)
 {
 	merge_show(m);
+	if (m->records_told)
+		records_clear(&m->records);
+	m->records_told = true;
 	return (struct merge_outcome){.step_count = m->steps.count,
 	                              .steps = m->steps.steps,
 	                              .record_count = m->records.count,
@@ -376,7 +503,24 @@ bool merge_has_tie(const struct merge *m, uint64_t tie)
 	return value != NULL;
 }
 
-bool merge_decision(struct merge *m, struct merge_step *ret_delete, struct merge_record *ret_record)
+bool merge_has_tie_of_other(const struct merge *m, uint64_t tie, uint64_t row_key)
+{
+	struct value *value;
+	HASH_FIND(by_what, m->values, &tie, sizeof tie, value);
+	return value != NULL && (value->count > 1 || value->rows[0]->key != row_key);
+}
+
+bool merge_is_empty(const struct merge *m)
+{
+	return m->row_count == 0;
+}
+
+bool merge_is_pending(const struct merge *m)
+{
+	return m->open.count > 0 || m->lost_mine.count > 0;
+}
+
+bool merge_decision(struct merge *m, struct merge_step *ret_delete, bool *ret_is_shown, struct merge_record *ret_record)
 {
 	struct row *first = NULL;
 	for (size_t i = 0; i < m->lost_mine.count; i++)
@@ -385,6 +529,7 @@ bool merge_decision(struct merge *m, struct merge_step *ret_delete, struct merge
 	/* A row that isn't shown has nothing to delete here, but its claim must go all the same: its peers show it. */
 	if (first == NULL)
 		return false;
+	*ret_is_shown = first->shown != NULL;
 	*ret_record = record_of_claim(m, first);
 	*ret_delete = (struct merge_step){
 	    .op = MERGE_DELETE, .table = first->table, .before = first->shown ? first->shown->values : first->due->values};
@@ -416,8 +561,8 @@ static bool is_settled(const struct component *group, const struct vector *every
 {
 	for (size_t i = 0; i < group->count; i++) {
 		const struct row *row = group->rows[i];
-		if (row->lost || (row->member & MEMBER_OPEN) != 0 || !image_equal(row->table, row->shown, row->due) ||
-		    !is_everywhere(row, everywhere))
+		if (row->lost || row->has_excess || (row->member & MEMBER_OPEN) != 0 ||
+		    !image_equal(row->table, row->shown, row->due) || !is_everywhere(row, everywhere))
 			return false;
 	}
 	return true;
@@ -478,7 +623,24 @@ struct merge *merge_new(uint32_t me)
 	m->me = me;
 	m->open.bit = MEMBER_OPEN;
 	m->lost_mine.bit = MEMBER_LOST_MINE;
+	m->told.bit = MEMBER_TOLD;
 	return m;
+}
+
+bool merge_is_mine(const struct merge *m, uint32_t domain)
+{
+	return domain == m->me || (domain >= 1 && domain <= 64 && (m->speaks >> (domain - 1) & 1) != 0);
+}
+
+void merge_speak_for(struct merge *m, uint32_t domain, bool speaks)
+{
+	uint64_t bit = UINT64_C(1) << (domain - 1);
+	m->speaks = speaks ? m->speaks | bit : m->speaks & ~bit;
+	for (struct row *row = m->oldest; row != NULL; row = row->next) {
+		component_add(&m->open, row);
+		component_add(&m->told, row);
+	}
+	find_losses(m);
 }
 
 void merge_free(struct merge *m)
@@ -489,9 +651,19 @@ void merge_free(struct merge *m)
 	records_free(&m->records);
 	component_free(&m->open);
 	component_free(&m->lost_mine);
+	component_free(&m->told);
 	while (m->oldest != NULL)
 		free_row(m, m->oldest);
 	free(m);
+}
+
+bool merge_holds(const struct merge *m, const struct vector *vector)
+{
+	for (const struct row *row = m->oldest; row != NULL; row = row->next)
+		for (size_t i = 0; i < row->write_count; i++)
+			if (vector_has(vector, &row->writes[i].origin->gtid))
+				return true;
+	return false;
 }
 
 struct merge_counts merge_counts(const struct merge *m)

@@ -65,6 +65,10 @@ static struct write copy_write(const struct write *w, uint32_t column_count)
 		copy.changed = mem_alloc(column_count);
 		memcpy(copy.changed, w->changed, column_count);
 	}
+	if (w->deltas != NULL) {
+		copy.deltas = mem_alloc(column_count * sizeof *copy.deltas);
+		memcpy(copy.deltas, w->deltas, column_count * sizeof *copy.deltas);
+	}
 	return copy;
 }
 
@@ -105,6 +109,7 @@ struct merge *merge_what_if(struct merge *m, const struct merge_transaction *t)
 {
 	struct component tied = {.bit = MEMBER_TOUCHED};
 	struct merge *copy = merge_new(m->me);
+	copy->speaks = m->speaks;
 	component_tie(m, t, &tied);
 	for (size_t i = 0; i < tied.count; i++)
 		copy_row(copy, tied.rows[i]);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "merge/keyrule.h"
 #include "merge/merge_parts.h"
 
 #define XXH_INLINE_ALL
@@ -12,7 +13,7 @@ static struct image *assemble(const struct merge_table *table, const struct cont
 {
 	size_t bytes = 0;
 	for (uint32_t i = 0; i < table->column_count; i++)
-		bytes += values[i].is_null ? 0 : values[i].size;
+		bytes += values[i].is_null || values[i].is_absent ? 0 : values[i].size;
 	size_t fixed = sizeof(struct image) + table->column_count * sizeof *values;
 	struct image *image = mem_alloc(fixed + table->reference_count * sizeof *gone + bytes);
 	uint8_t *at = (uint8_t *)image + fixed;
@@ -23,8 +24,8 @@ static struct image *assemble(const struct merge_table *table, const struct cont
 	}
 	at += table->reference_count * sizeof *gone;
 	for (uint32_t i = 0; i < table->column_count; i++) {
-		image->values[i] = (struct content){.is_null = values[i].is_null};
-		if (values[i].is_null || values[i].size == 0)
+		image->values[i] = (struct content){.is_null = values[i].is_null, .is_absent = values[i].is_absent};
+		if (values[i].is_null || values[i].is_absent || values[i].size == 0)
 			continue;
 		memcpy(at, values[i].bytes, values[i].size);
 		image->values[i] = (struct content){.bytes = at, .size = values[i].size};
@@ -55,6 +56,17 @@ struct image *image_compose(const struct merge_table *table, const struct image 
 	return image;
 }
 
+struct image *image_replace(const struct merge_table *table, const struct image *image, uint32_t column,
+                            struct content value)
+{
+	struct content *values = mem_alloc((table->column_count + 1) * sizeof *values);
+	memcpy(values, image->values, table->column_count * sizeof *values);
+	values[column] = value;
+	struct image *replaced = assemble(table, values, image->gone);
+	free(values);
+	return replaced;
+}
+
 struct image *image_keep(struct image *image)
 {
 	if (image != NULL)
@@ -70,6 +82,8 @@ void image_release(struct image *image)
 
 bool value_equal(const struct content *a, const struct content *b)
 {
+	if (a->is_absent || b->is_absent) /* whatever it is, it stays */
+		return a->is_absent == b->is_absent;
 	if (a->is_null || b->is_null)
 		return a->is_null == b->is_null;
 	return a->size == b->size && (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
@@ -111,18 +125,52 @@ void image_lose(const struct merge_table *table, struct image **image, uint32_t 
 	free(gone);
 }
 
+/* What counts of a content as the i-th part of a key: itself, or bytes in `scratch`. */
+static struct content key_part(const struct merge_columns *columns, uint32_t i, const struct content *values,
+                               struct buf *scratch)
+{
+	const struct content *v = &values[columns->columns[i]];
+	if (v->is_null || v->is_absent || columns->rules == NULL)
+		return *v;
+	buf_clear(scratch);
+	key_rule_append(&columns->rules[i], v->bytes, v->size, scratch);
+	return (struct content){.bytes = scratch->data, .size = (uint32_t)scratch->size};
+}
+
+int image_key_order(const struct merge_table *table, const struct image *a, const struct image *b)
+{
+	struct buf of_a = {0}, of_b = {0};
+	int order = 0;
+	for (uint32_t i = 0; order == 0 && i < table->key.count; i++) {
+		struct content v = key_part(&table->key, i, a->values, &of_a), w = key_part(&table->key, i, b->values, &of_b);
+		uint32_t size = v.size < w.size ? v.size : w.size;
+		order = size ? memcmp(v.bytes, w.bytes, size) : 0;
+		if (order == 0)
+			order = (v.size > w.size) - (v.size < w.size);
+	}
+	buf_free(&of_a);
+	buf_free(&of_b);
+	return order;
+}
+
 /* Over the content of some columns; false if one is NULL. Sizes are hashed as well, so that values can't run together. */
 static bool hash_columns(const struct merge_columns *columns, const struct content *values, uint64_t seed,
                          uint64_t *ret)
 {
+	struct buf scratch = {0};
 	uint64_t hash = seed;
-	for (uint32_t i = 0; i < columns->count; i++) {
-		const struct content *v = &values[columns->columns[i]];
-		if (v->is_null)
-			return false;
-		hash = XXH64(&v->size, sizeof v->size, hash);
-		hash = XXH64(v->size ? (const void *)v->bytes : "", v->size, hash);
+	uint32_t i = 0;
+	for (; i < columns->count; i++) {
+		const struct content *value = &values[columns->columns[i]];
+		if (value->is_null || value->is_absent)
+			break;
+		struct content v = key_part(columns, i, values, &scratch);
+		hash = XXH64(&v.size, sizeof v.size, hash);
+		hash = XXH64(v.size ? (const void *)v.bytes : "", v.size, hash);
 	}
+	buf_free(&scratch);
+	if (i < columns->count)
+		return false;
 	*ret = hash;
 	return true;
 }
@@ -164,4 +212,10 @@ bool image_parent(const struct merge_table *table, const struct image *image, ui
 {
 	return (image->gone == NULL || !image->gone[reference]) &&
 	       merge_parent_key(table, image->values, reference, ret_key);
+}
+
+uint64_t merge_loss_id(const struct merge_record *record, uint32_t column)
+{
+	uint64_t what[] = {record->loser.domain, record->loser.seq, merge_row_key(record->table, record->local), column};
+	return XXH64(what, sizeof what, record->table->id);
 }

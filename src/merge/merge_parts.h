@@ -2,8 +2,11 @@
  *
  *   merge.c         the window: rows, their bases and writes; what comes in, what is settled
  *   merge_image.c   row images, and the values in them that tie rows together
+ *   merge_policy.c  which of the writes to a column is shown, or what their sum is
+ *   merge_number.c  numbers of any column, to be added up
  *   merge_record.c  which of this node's writes lost what
  *   merge_copy.c    a part of it, to try things on
+ *   merge_net.c     what a transaction did to each row, all in all
  *   merge_show.c    what is to be shown: registers, unique values, references; the steps that lead there
  */
 #ifndef SYNCLINE_MERGE_MERGE_PARTS_H
@@ -32,6 +35,8 @@ struct image *image_compose(const struct merge_table *table, const struct image 
 struct image *image_keep(struct image *image); /* accepts NULL, as do the next two */
 void image_release(struct image *image);
 bool image_equal(const struct merge_table *table, const struct image *a, const struct image *b);
+/* Less than 0 if a comes before b: by what counts of the primary key, so that every node says the same. */
+int image_key_order(const struct merge_table *table, const struct image *a, const struct image *b);
 bool value_equal(const struct content *a, const struct content *b);
 /* Its parent in this reference was deleted: the columns become NULL, or the row gone. *image is replaced. */
 void image_lose(const struct merge_table *table, struct image **image, uint32_t reference);
@@ -47,6 +52,24 @@ bool image_parent(const struct merge_table *table, const struct image *image, ui
 #define MENTION_OF_UNIQUE(hash) ((hash) & ~UINT64_C(1))
 #define MENTION_IS_PARENT(what) (((what)&1) != 0)
 
+/* The same image but for one value. */
+struct image *image_replace(const struct merge_table *table, const struct image *image, uint32_t column,
+                            struct content value);
+
+/* ---- merge_number.c ---- */
+
+/* Of any integer or DECIMAL column, without its point, and sums of many: two's complement, the lowest word first. */
+struct number {
+	uint32_t words[8];
+};
+
+void number_add(struct number *to, const struct number *other);
+void number_subtract(struct number *from, const struct number *other);
+int number_compare(const struct number *a, const struct number *b);
+struct number number_of(const struct merge_number_type *type, const struct content *value); /* NULL is 0 */
+/* As a content of this size; false if the column can't hold it: then it is the nearest that it can. */
+bool number_write(const struct merge_number_type *type, struct number number, uint32_t size, uint8_t *bytes);
+
 /* ---- merge.c ---- */
 
 /* What the writes of one transaction share. */
@@ -54,6 +77,7 @@ struct origin {
 	size_t references;
 	struct gtid gtid;
 	struct stamp stamp;
+	bool drops_table;
 	uint32_t count;
 	struct gtid context[];
 };
@@ -70,9 +94,11 @@ enum {
 struct write {
 	struct origin *origin;
 	struct image *after; /* NULL: a delete */
+	bool replaces;       /* the row was deleted and inserted again */
 	uint8_t *changed;    /* by column, COLUMN_ bits; NULL: a delete */
 	struct image
 	    *original; /* NULL, or `after` as it was before a parent that it refers to was deleted without knowing of it */
+	struct number *deltas; /* by column, what it adds to those with DELTA_APPLY; NULL: the table has none */
 };
 
 struct row {
@@ -90,11 +116,13 @@ struct row {
 	struct origin **parent_deleters; /* who deleted a parent of some version */
 	size_t parent_deleter_count;
 	struct stamp gone_by; /* due is NULL since the parent is gone that this write gave it; none: another reason */
-	bool lost;            /* a unique value of due is another row's */
-	bool lost_mine;       /* … by a claim of this node's */
-	bool hidden;          /* due and not shown: its children wait */
-	bool in_step;         /* merge_show: to be shown as due */
-	uint8_t member;       /* of the components with these bits */
+	bool has_excess;      /* a sum is more than its column can hold: only the writes tell how much */
+	bool must_go;   /* a delete of what is shown came in, or a replacement: children that are here are to go, too */
+	bool lost;      /* a unique value of due is another row's */
+	bool lost_mine; /* … by a claim of this node's */
+	bool hidden;    /* due and not shown: its children wait */
+	bool in_step;   /* merge_show: to be shown as due */
+	uint8_t member; /* of the components with these bits */
 	uint64_t *mentions;
 	size_t mention_count;
 	UT_hash_handle by_key;
@@ -117,6 +145,7 @@ enum {
 	MEMBER_LOST_MINE = 8,
 	MEMBER_FAMILY = 16,
 	MEMBER_OPEN = 32,
+	MEMBER_TOLD = 64,
 };
 
 /* A set of rows; of two with one bit, a row is in one at most. */
@@ -147,28 +176,68 @@ void steps_free(struct steps *steps);
 struct records {
 	struct merge_record *records;
 	size_t count, capacity;
+	struct steps images; /* that they borrow from; no steps */
 };
 
 struct merge {
 	uint32_t me;
+	uint64_t speaks;      /* for these other domains, too: bit N-1 */
 	struct row *rows;     /* by key */
 	struct value *values; /* by what */
 	struct row *oldest;
 	size_t row_count, write_count;
 	struct component open; /* touched since the last plan, or not shown as that had it */
 	struct component lost_mine;
-	struct steps steps; /* its images are the records', too */
-	struct records records;
+	struct component told; /* rows that the transaction at hand changes, or children of such */
+	struct steps steps;
+	struct records records; /* of losses that the last plan didn't tell */
+	bool records_told;      /* or that it told: the next one to be found is the first of new ones */
 };
 
 struct row *merge_find(const struct merge *merge, uint64_t key);
 /* The parent that a mention is of. */
 struct row *merge_find_mentioned(const struct merge *merge, uint64_t what);
+/* Rows of which some version refers to this one; NULL: there are none. */
+const struct value *merge_children_of(const struct merge *merge, uint64_t parent);
 /* Puts the row among the others. */
 void merge_insert(struct merge *merge, struct row *row);
 /* What leads to the row: every unique value that it has had, every parent. */
 void merge_mention(struct merge *merge, struct row *row, uint64_t what);
 void merge_enter(struct merge *merge, const struct merge_transaction *transaction, bool is_shown);
+
+/* A write survives if every delete of its key is in its context. */
+bool survives(const struct row *row, const struct write *write);
+bool has_delete(const struct row *row);
+bool is_insert(const struct merge_table *table, const struct write *write);
+
+/* ---- merge_policy.c ---- */
+
+enum merge_policy policy_of(const struct merge_table *table, uint32_t column);
+/* The write whose value is shown, with DELTA_APPLY the newest that counts; NULL: the base's. */
+const struct write *policy_choose(const struct row *row, uint32_t column);
+/* By what it adds to each column; before NULL: to nothing. NULL if no column has DELTA_APPLY. */
+struct number *policy_deltas(const struct merge_change *change);
+/* *image has the newest value: replaces it by the sum. False if the column can't hold that. */
+bool policy_add_up(const struct row *row, uint32_t column, struct image **image);
+/* The insert that started the row anew, so that what this write adds counts no more; NULL: it counts. */
+const struct write *policy_voided_by(const struct row *row, const struct write *write);
+/* Adds what this write, of which others knew, adds to the columns to one of these. False: it is to be kept. */
+bool policy_fold(struct row *row, const struct write *write);
+
+/* ---- merge_net.c ---- */
+
+/* One change for each row: between transactions alone can be told who knew of what. A row that was deleted and inserted again, as
+ * REPLACE does, was updated: else two nodes that replace one row would both delete what the other inserted. What went with it when it
+ * was deleted is gone all the same. Borrows from the transaction; the caller frees `changes`. */
+struct net_change {
+	struct merge_change change;
+	bool replaces; /* deleted in between */
+};
+struct net_changes {
+	size_t count;
+	struct net_change *changes;
+};
+struct net_changes net_changes_of(const struct merge_transaction *transaction);
 
 /* ---- merge_copy.c ---- */
 
@@ -188,9 +257,13 @@ struct merge_record record_of_claim(struct merge *merge, const struct row *row);
 
 /* ---- merge_show.c ---- */
 
+/* Column by column what its policy chooses of the surviving writes that changed it. */
+void make_due(struct row *row);
 /* The same on every node: by the primary key's bytes. */
 int row_order(const struct row *a, const struct row *b);
 /* Plans to show what the open rows, and those tied to them, are due; puts the steps and records into merge. */
 void merge_show(struct merge *merge);
+
+bool merge_is_mine(const struct merge *m, uint32_t domain);
 
 #endif

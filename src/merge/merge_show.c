@@ -45,15 +45,7 @@ int row_order(const struct row *a, const struct row *b)
 {
 	if (a->table->id != b->table->id)
 		return a->table->id < b->table->id ? -1 : 1;
-	const struct image *x = a->identity, *y = b->identity;
-	for (uint32_t i = 0; i < a->table->key.count; i++) {
-		const struct content *v = &x->values[a->table->key.columns[i]], *w = &y->values[a->table->key.columns[i]];
-		uint32_t size = v->size < w->size ? v->size : w->size;
-		int order = size ? memcmp(v->bytes, w->bytes, size) : 0;
-		if (order != 0 || v->size != w->size)
-			return order != 0 ? order : v->size < w->size ? -1 : 1;
-	}
-	return 0;
+	return image_key_order(a->table, a->identity, b->identity);
 }
 
 static int by_order(const void *a, const void *b)
@@ -77,25 +69,7 @@ void component_grow(const struct merge *m, struct component *c)
 
 /* ---- Registers ---- */
 
-/* A write survives if every delete of its key is in its context. */
-static bool survives(const struct row *row, const struct write *write)
-{
-	for (size_t i = 0; i < row->write_count; i++)
-		if (row->writes[i].after == NULL && !origin_knew(write->origin, row->writes[i].origin))
-			return false;
-	return true;
-}
-
-static bool has_delete(const struct row *row)
-{
-	for (size_t i = 0; i < row->write_count; i++)
-		if (row->writes[i].after == NULL)
-			return true;
-	return false;
-}
-
-/* Column by column the highest-stamped surviving write that changed it. */
-static void make_due(struct row *row)
+void make_due(struct row *row)
 {
 	const struct merge_table *table = row->table;
 	const struct image **sources = mem_alloc((table->column_count + 1) * sizeof *sources);
@@ -103,23 +77,18 @@ static void make_due(struct row *row)
 		row->stamps = mem_alloc((table->column_count + 1) * sizeof *row->stamps);
 	bool based = row->base != NULL && !has_delete(row);
 	for (uint32_t c = 0; c < table->column_count; c++) {
-		sources[c] = based ? row->base : NULL;
-		row->stamps[c] = (struct stamp){0};
-	}
-	for (size_t i = 0; i < row->write_count; i++) {
-		const struct write *w = &row->writes[i];
-		if (w->after == NULL || !survives(row, w))
-			continue;
-		for (uint32_t c = 0; c < table->column_count; c++)
-			if (w->changed[c] != 0 && (sources[c] == NULL || stamp_compare(w->origin->stamp, row->stamps[c]) > 0)) {
-				sources[c] = w->after;
-				row->stamps[c] = w->origin->stamp;
-			}
+		const struct write *chosen = policy_choose(row, c);
+		sources[c] = chosen != NULL ? chosen->after : based ? row->base : NULL;
+		row->stamps[c] = chosen != NULL ? chosen->origin->stamp : (struct stamp){0};
 	}
 	bool whole = true;
 	for (uint32_t c = 0; c < table->column_count; c++)
 		whole &= sources[c] != NULL;
 	struct image *due = whole ? image_compose(table, sources) : NULL;
+	row->has_excess = false;
+	for (uint32_t c = 0; due != NULL && c < table->column_count; c++)
+		if (policy_of(table, c) == MERGE_DELTA_APPLY && !policy_add_up(row, c, &due))
+			row->has_excess = true;
 	row->gone_by = (struct stamp){0};
 	if (due != NULL && image_is_gone(table, due)) {
 		for (uint32_t r = 0; r < table->reference_count; r++)
@@ -185,7 +154,7 @@ static void find_losers(struct merge *m, const struct component *c)
 	for (size_t i = 1; i < count; i++)
 		if (claims[i].what == claims[i - 1].what) {
 			claims[i].row->lost = true;
-			claims[i].row->lost_mine |= !stamp_is_none(claims[i].stamp) && claims[i].stamp.origin == m->me;
+			claims[i].row->lost_mine |= !stamp_is_none(claims[i].stamp) && merge_is_mine(m, claims[i].stamp.origin);
 		}
 	free(claims);
 }
@@ -243,13 +212,14 @@ static struct image *seen(const struct row *row)
 	return row->in_plan ? row->planned : row->shown;
 }
 
-/* It refers to a row that is due and not shown. */
+/* It refers to a row that isn't shown: held itself, or gone with a parent of its own. (Of a row that was deleted its children have lost
+ * the reference.) */
 static bool lacks_parent(const struct merge *m, const struct row *row)
 {
 	uint64_t key;
 	for (uint32_t r = 0; r < row->table->reference_count; r++) {
 		const struct row *parent = image_parent(row->table, row->due, r, &key) ? merge_find(m, key) : NULL;
-		if (parent != NULL && parent != row && parent->due != NULL && seen(parent) == NULL && !parent->in_step)
+		if (parent != NULL && parent != row && seen(parent) == NULL && !parent->in_step)
 			return true;
 	}
 	return false;
@@ -287,6 +257,26 @@ static void choose_steps(const struct merge *m, const struct component *c, struc
 	}
 }
 
+static bool goes(const struct row *row)
+{
+	return row->in_plan && row->shown != NULL && row->planned == NULL;
+}
+
+/* It still shows a parent that goes now, since the one that it has by now isn't shown yet: a delete that the server would refuse. */
+static bool restricts(const struct merge *m, const struct row *row)
+{
+	const struct merge_table *t = row->table;
+	uint64_t key;
+	for (uint32_t r = 0; r < t->reference_count; r++) {
+		if (t->references[r].on_delete != MERGE_RESTRICT || !image_parent(t, row->planned, r, &key))
+			continue;
+		const struct row *parent = merge_find(m, key);
+		if (parent != NULL && parent != row && goes(parent))
+			return true;
+	}
+	return false;
+}
+
 static void show_component(struct merge *m, struct component *c)
 {
 	struct taken taken = {.whats = mem_alloc((count_uniques(c) + 1) * sizeof *taken.whats)};
@@ -313,6 +303,9 @@ static void show_component(struct merge *m, struct component *c)
 		if (!is_taken(&taken, row) && !lacks_parent(m, row))
 			plan_row(row, row->due);
 	}
+	for (size_t i = 0; i < c->count; i++)
+		if (c->rows[i]->planned != NULL && restricts(m, c->rows[i]))
+			plan_row(c->rows[i], NULL);
 	free(taken.whats);
 }
 
@@ -360,10 +353,10 @@ static void add_step(struct steps *s, const struct row *row, struct image *befor
 	                                           .no_cascade = no_cascade};
 }
 
-/* A row that changes from `was` to what it is to show. */
+/* A row that changes from `was` to `to`. */
 struct move {
 	struct row *row;
-	struct image *was;
+	struct image *was, *to;
 	bool no_cascade, done;
 };
 
@@ -373,9 +366,9 @@ static bool leaves_parent(const struct move *move, uint64_t parent)
 	const struct merge_table *t = move->row->table;
 	uint64_t key;
 	bool had = false, has = false;
-	for (uint32_t r = 0; move->was != NULL && move->row->planned != NULL && r < t->reference_count; r++) {
+	for (uint32_t r = 0; move->was != NULL && move->to != NULL && r < t->reference_count; r++) {
 		had |= image_parent(t, move->was, r, &key) && key == parent;
-		has |= image_parent(t, move->row->planned, r, &key) && key == parent;
+		has |= image_parent(t, move->to, r, &key) && key == parent;
 	}
 	return had && !has;
 }
@@ -384,7 +377,7 @@ static bool leaves_parent(const struct move *move, uint64_t parent)
 static int by_turn(const void *a, const void *b)
 {
 	const struct move *x = a, *y = b;
-	bool x_goes = x->row->planned == NULL, y_goes = y->row->planned == NULL;
+	bool x_goes = x->to == NULL, y_goes = y->to == NULL;
 	if (x_goes != y_goes)
 		return x_goes ? -1 : 1;
 	if (x->row->table->depth != y->row->table->depth)
@@ -401,18 +394,22 @@ static bool must_wait_to_go(const struct move *moves, size_t count, const struct
 	return false;
 }
 
-/* One of the others still shows a unique value that it is to show, or is the parent that it is to have. */
+/* One of the others still shows a unique value that it is to show, or is the parent that it is to have; or the row itself has yet to
+ * go. */
 static bool must_wait_to_show(const struct move *moves, size_t count, const struct move *move)
 {
 	uint64_t what, other;
 	const struct merge_table *t = move->row->table;
+	for (size_t i = 0; i < count; i++)
+		if (&moves[i] != move && moves[i].row == move->row && moves[i].was != NULL)
+			return true;
 	for (uint32_t u = 0; u < t->unique_count; u++)
-		for (size_t i = 0; image_unique(t, move->row->planned, u, &what) && i < count; i++)
+		for (size_t i = 0; image_unique(t, move->to, u, &what) && i < count; i++)
 			if (&moves[i] != move && moves[i].row->table == t && moves[i].was != NULL &&
 			    image_unique(t, moves[i].was, u, &other) && other == what)
 				return true;
 	for (uint32_t r = 0; r < t->reference_count; r++)
-		for (size_t i = 0; image_parent(t, move->row->planned, r, &what) && i < count; i++)
+		for (size_t i = 0; image_parent(t, move->to, r, &what) && i < count; i++)
 			if (&moves[i] != move && moves[i].row->key == what && moves[i].was == NULL && !moves[i].done)
 				return true;
 	return false;
@@ -420,7 +417,7 @@ static bool must_wait_to_show(const struct move *moves, size_t count, const stru
 
 static bool must_wait(const struct move *moves, size_t count, const struct move *move)
 {
-	return move->row->planned == NULL ? must_wait_to_go(moves, count, move) : must_wait_to_show(moves, count, move);
+	return move->to == NULL ? must_wait_to_go(moves, count, move) : must_wait_to_show(moves, count, move);
 }
 
 /* Who goes waits for such alone as stay. Where all that stay are out of the way already, two new rows refer to each other: the first
@@ -428,12 +425,12 @@ static bool must_wait(const struct move *moves, size_t count, const struct move 
 static void step_aside(struct steps *s, struct move *moves, size_t count)
 {
 	size_t i = 0, first = 0;
-	while (i < count && (moves[i].done || moves[i].was == NULL || moves[i].row->planned == NULL))
+	while (i < count && (moves[i].done || moves[i].was == NULL || moves[i].to == NULL))
 		i++;
 	while (moves[first].done)
 		first++;
 	struct move *move = i < count ? &moves[i] : &moves[first];
-	add_step(s, move->row, move->was, i < count ? NULL : move->row->planned, true);
+	add_step(s, move->row, move->was, i < count ? NULL : move->to, true);
 	move->was = NULL;
 	move->no_cascade = true;
 	move->done = i == count;
@@ -454,7 +451,7 @@ static void order_moves(struct steps *s, struct move *moves, size_t count)
 				left = true;
 				continue;
 			}
-			add_step(s, move->row, move->was, move->row->planned, move->no_cascade);
+			add_step(s, move->row, move->was, move->to, move->no_cascade);
 			move->was = NULL; /* out of the others' way */
 			move->done = moved = true;
 		}
@@ -465,12 +462,17 @@ static void order_moves(struct steps *s, struct move *moves, size_t count)
 
 static void gather_steps(struct merge *m, const struct component *all)
 {
-	struct move *moves = mem_alloc((all->count + 1) * sizeof *moves);
+	struct move *moves = mem_alloc((2 * all->count + 1) * sizeof *moves);
 	size_t count = 0;
 	for (size_t i = 0; i < all->count; i++) {
 		struct row *row = all->rows[i];
-		if (!image_equal(row->table, row->shown, row->planned))
-			moves[count++] = (struct move){.row = row, .was = row->shown};
+		struct image *was = row->shown;
+		if (row->must_go && was != NULL && row->planned != NULL) { /* so that what goes with it does */
+			moves[count++] = (struct move){.row = row, .was = was};
+			moves[count++] = (struct move){.row = row, .to = row->planned};
+		} else if (!image_equal(row->table, was, row->planned)) {
+			moves[count++] = (struct move){.row = row, .was = was, .to = row->planned};
+		}
 	}
 	qsort(moves, count, sizeof *moves, by_turn);
 	order_moves(&m->steps, moves, count);
@@ -481,11 +483,18 @@ static void gather_steps(struct merge *m, const struct component *all)
 
 static void add_children(struct merge *m, const struct row *parent, struct component *to)
 {
-	struct value *value;
-	uint64_t what = MENTION_OF_PARENT(parent->key);
-	HASH_FIND(by_what, m->values, &what, sizeof what, value);
+	const struct value *value = merge_children_of(m, parent->key);
 	for (size_t i = 0; value != NULL && i < value->count; i++)
 		component_add(to, value->rows[i]);
+}
+
+/* Those that don't go themselves. */
+static void add_staying_children(struct merge *m, const struct row *parent, struct component *to)
+{
+	const struct value *value = merge_children_of(m, parent->key);
+	for (size_t i = 0; value != NULL && i < value->count; i++)
+		if (value->rows[i]->shown != NULL && !goes(value->rows[i]))
+			component_add(to, value->rows[i]);
 }
 
 static void begin_plan(struct row *row)
@@ -521,6 +530,8 @@ static void plan_component(struct merge *m, struct component *touched, struct co
 		bool hidden = row->due != NULL && row->planned == NULL;
 		if (hidden != row->hidden)
 			add_children(m, row, next);
+		if (goes(row))
+			add_staying_children(m, row, next);
 		row->hidden = hidden;
 	}
 }
@@ -529,7 +540,6 @@ void merge_show(struct merge *m)
 {
 	struct component touched = {.bit = MEMBER_TOUCHED}, all = {.bit = MEMBER_ALL}, next = {.bit = MEMBER_NEXT};
 	steps_clear(&m->steps);
-	records_clear(&m->records);
 	for (size_t i = 0; i < m->open.count; i++)
 		component_add(&touched, m->open.rows[i]);
 	while (touched.count > 0) {

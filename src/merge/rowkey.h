@@ -1,23 +1,16 @@
-/* Row keys: which row a row change is about, as 64 bits.
- *
- * A row key is a hash over database, table and the primary key's bytes as they stand in the row image, so it is the same on
- * every node. Two rows share a key by chance once in 2^64; a chance hit is taken for a conflict, never the other way round.
- * A table without a primary key has no row keys. Pure.
+/* Hashes that tell tables, and shapes of tables, the same on every node. Which row of a table a change is about: merge_row_key.
+ * Two have one by chance once in 2^64. Pure.
  */
 #ifndef SYNCLINE_MERGE_ROWKEY_H
 #define SYNCLINE_MERGE_ROWKEY_H
 
-#include "binlog/rows.h"
+#include "binlog/table_map.h"
 
-/* The hash that every key of the table starts from; computed once a table map. */
+/* Over its names: merge_table.id. */
 uint64_t rowkey_table(const struct table_map *map);
+uint64_t rowkey_table_named(const char *database, const char *table); /* the same */
 
-/* Over the table and its columns' names: two table maps with the same value describe tables of the same columns. */
+/* Over the table and its columns' names and types: two table maps with the same value describe tables of the same columns. */
 uint64_t rowkey_columns(const struct table_map *map);
-
-/* The keys of a row change: one, or two when an update changes the primary key; 0 when the table has no primary key or the
- * image lacks it. */
-unsigned rowkey_of_change(uint64_t table_hash, const struct table_map *map, const struct row_change *change,
-                          uint64_t ret_keys[2]);
 
 #endif

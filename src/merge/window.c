@@ -334,6 +334,24 @@ enum err_code window_load(struct window *w, uint64_t key, struct window_chain *t
 	return code;
 }
 
+enum err_code window_scan(struct window *w, uint32_t domain, uint64_t behind, struct window_chain *to, struct err *err)
+{
+	uint64_t settled = vector_seq(&w->everywhere, domain), end = window_data_end(&w->log.data);
+	uint64_t least = behind > settled ? behind : settled;
+	bool is_domain = false;
+	struct window_entry entry;
+	enum err_code code = window_data_check(&w->log.data, err);
+	to->count = 0;
+	for (uint64_t at = w->log.front; code == ERR_OK && at < end; at += entry.size) {
+		code = window_log_entry(&w->log, at, &entry, err);
+		if (code == ERR_OK && !entry.is_record)
+			is_domain = entry.gtid.domain == domain;
+		else if (code == ERR_OK && is_domain && entry.gtid.seq > least)
+			chain_add(to, at);
+	}
+	return code;
+}
+
 enum err_code window_read(struct window *w, uint64_t offset, struct window_record *to, struct err *err)
 {
 	return window_log_read(&w->log, offset, to, err);
@@ -378,6 +396,18 @@ enum err_code window_rewind(struct window *w, struct err *err)
 	return code;
 }
 
+/* The current transaction goes on, if there is one. */
+static void empty(struct window *w)
+{
+	return_places(w, w->places, w->capacity);
+	take_places(w, CAPACITY_MIN);
+	w->count = 0;
+	w->domain_count = 0;
+	window_log_clear(&w->log);
+	if (w->log.gtid.seq != 0)
+		w->number = take_domain(w, &w->log.gtid);
+}
+
 void window_settle(struct window *w, const struct vector *everywhere)
 {
 	w->everywhere = *everywhere;
@@ -385,7 +415,7 @@ void window_settle(struct window *w, const struct vector *everywhere)
 	for (unsigned i = 0; all && i < w->domain_count; i++)
 		all = w->domains[i].seq_max <= vector_seq(everywhere, w->domains[i].domain);
 	if (all)
-		window_clear(w);
+		empty(w);
 	else
 		window_log_settle(&w->log, everywhere);
 }
@@ -395,14 +425,8 @@ size_t window_count(const struct window *w)
 	return w->count;
 }
 
-/* The current transaction goes on, if there is one. */
 void window_clear(struct window *w)
 {
-	return_places(w, w->places, w->capacity);
-	take_places(w, CAPACITY_MIN);
-	w->count = 0;
-	w->domain_count = 0;
-	window_log_clear(&w->log);
-	if (w->log.gtid.seq != 0)
-		w->number = take_domain(w, &w->log.gtid);
+	empty(w);
+	w->everywhere.count = 0;
 }

@@ -96,6 +96,9 @@ void window_record_free(struct window_record *record);
  * good until the window is settled or cleared. What is in `to` after a failure says nothing, here and in
  * window_read. */
 enum err_code window_load(struct window *window, uint64_t key, struct window_chain *to, struct err *err) ERR_MUST_CHECK;
+/* All unsettled records of this domain's transactions behind this seq. Walks over all that the window has: for rare occasions. */
+enum err_code window_scan(struct window *window, uint32_t domain, uint64_t behind, struct window_chain *to,
+                          struct err *err) ERR_MUST_CHECK;
 /* An offset that is none any more: ERR_MALFORMED. */
 enum err_code window_read(struct window *window, uint64_t offset, struct window_record *to, struct err *err)
     ERR_MUST_CHECK;
@@ -106,6 +109,6 @@ enum err_code window_read(struct window *window, uint64_t offset, struct window_
 enum { WINDOW_SETTLE_AT_ONCE = 16384 };
 void window_settle(struct window *window, const struct vector *everywhere);
 size_t window_count(const struct window *window); /* of keys, counted for each domain */
-void window_clear(struct window *window);
+void window_clear(struct window *window);         /* also what is known to be everywhere */
 
 #endif

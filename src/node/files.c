@@ -6,24 +6,55 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
-enum err_code files_write(const char *path, const struct buf *text, struct err *err)
+static enum err_code write_failed(const char *path, struct err *err)
+{
+	return err_set(err, ERR_IO, "%s: can't write it: %s; check the folder and the room on the disk", path,
+	               strerror(errno));
+}
+
+enum err_code files_draft(const char *path, const struct buf *text, mode_t mode, const struct files_owner *owner,
+                          struct err *err)
 {
 	char *draft = mem_printf("%s.new", path);
 	enum err_code code = ERR_OK;
-	int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, text->data, text->size) != (ssize_t)text->size || fsync(fd) != 0 ||
-	    rename(draft, path) != 0) {
-		code = err_set(err, ERR_IO, "%s: can't write it: %s; check the folder and the room on the disk", path,
-		               strerror(errno));
+	unlink(draft);
+	int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, text->data, text->size) != (ssize_t)text->size ||
+	    (owner != NULL && fchown(fd, owner->uid, owner->gid) != 0) || fchmod(fd, mode) != 0 || fsync(fd) != 0) {
+		code = write_failed(path, err);
 		unlink(draft);
 	}
 	if (fd >= 0)
 		close(fd);
 	free(draft);
+	return code;
+}
+
+enum err_code files_put(const char *path, struct err *err)
+{
+	char *draft = mem_printf("%s.new", path);
+	enum err_code code = rename(draft, path) == 0 ? ERR_OK : write_failed(path, err);
+	free(draft);
+	return code;
+}
+
+void files_drop(const char *path)
+{
+	char *draft = mem_printf("%s.new", path);
+	unlink(draft);
+	free(draft);
+}
+
+enum err_code files_write(const char *path, const struct buf *text, struct err *err)
+{
+	enum err_code code = files_draft(path, text, 0600, NULL, err);
+	if (code == ERR_OK && (code = files_put(path, err)) != ERR_OK)
+		files_drop(path);
 	return code;
 }
 

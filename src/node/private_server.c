@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "node/dropin.h"
 #include "node/files.h"
 #include "node/process.h"
 #include "node/settings.h"
@@ -83,23 +84,6 @@ static bool wants_tcp(const struct private_server *s)
 	return false;
 }
 
-static void append_replication(struct buf *to, const struct private_server *s)
-{
-	append_number(to, "server_id", s->node_id);
-	append_number(to, "gtid_domain_id", s->node_id);
-	append_number(to, "auto_increment_increment", s->slots);
-	append_number(to, "auto_increment_offset", s->node_id);
-	buf_append_str(to, "log_bin = mysql-bin\n"
-	                   "binlog_format = ROW\n"
-	                   "binlog_row_image = FULL\n"
-	                   "binlog_row_metadata = FULL\n"
-	                   "log_slave_updates = ON\n"
-	                   "log_bin_trust_function_creators = ON\n"
-	                   "sync_binlog = 1\n"
-	                   "innodb_flush_log_at_trx_commit = 1\n"
-	                   "max_allowed_packet = 1G\n");
-}
-
 /* Those that the data folder is made with. */
 static const char engine_options[] = "innodb_buffer_pool_size = 64M\n"
                                      "innodb_log_file_size = 48M\n";
@@ -157,7 +141,7 @@ static enum err_code write_options(const struct private_server *s, struct err *e
 	settings_append_option(&text, "log_error", log);
 	if (runs_as_root(s))
 		settings_append_option(&text, "user", "root");
-	append_replication(&text, s);
+	dropin_append_replication(&text, s->node_id, s->slots, "mysql-bin");
 	append_rest(&text);
 	if (s->address != NULL)
 		append_tcp(&text, s);

@@ -43,6 +43,10 @@ struct parser {
 	struct group group;
 	unsigned node_line, server_line, mariadbd_line, datadir_line;
 	unsigned peer_lines[NODE_ID_MAX + 1];
+	unsigned nodes_line, engine_line;
+	bool nodes[NODE_ID_MAX + 1];
+	uint32_t wanted; /* the peer whose options go to `connection`; 0: none's */
+	struct settings_connection *connection;
 	struct settings *settings;
 	struct err *err;
 };
@@ -68,6 +72,22 @@ static enum err_code fail_at(struct parser *p, unsigned line, const char *format
 }
 
 #define fail(p, ...) fail_at((p), (p)->line, __VA_ARGS__)
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+static char *trimmed(char *text)
+{
+	while (is_blank(*text))
+		text++;
+	char *end = text + strlen(text);
+	while (end > text && is_blank(end[-1]))
+		end--;
+	*end = 0;
+	return text;
+}
 
 static bool parse_number(const char *text, unsigned min, unsigned max, unsigned *ret)
 {
@@ -97,6 +117,29 @@ static enum err_code set_node_id(struct parser *p, const char *name, const char 
 	return ERR_OK;
 }
 
+static enum err_code set_nodes(struct parser *p, const char *name, const char *value)
+{
+	char *copy = mem_strdup(value);
+	enum err_code code = ERR_OK;
+	p->nodes_line = p->line;
+	for (char *item = copy, *next; item != NULL && code == ERR_OK; item = next) {
+		unsigned id;
+		next = strchr(item, ',');
+		if (next != NULL)
+			*next++ = 0;
+		item = trimmed(item);
+		if (!parse_number(item, 1, NODE_ID_MAX, &id))
+			code = fail(p, "'%.40s' in %s is no node id; give whole numbers from 1 to %d with commas between them",
+			            item, name, NODE_ID_MAX);
+		else if (p->nodes[id])
+			code = fail(p, "%s has node %u twice; every node has an id of its own", name, id);
+		else
+			p->nodes[id] = true;
+	}
+	free(copy);
+	return code;
+}
+
 const char *settings_database_refusal(const char *database)
 {
 	static const char *const reserved[] = {"mysql", "information_schema", "performance_schema", "sys", "syncline"};
@@ -123,6 +166,26 @@ static enum err_code set_database(struct parser *p, const char *name, const char
 	return ERR_OK;
 }
 
+static enum err_code set_policy(struct parser *p, const char *name, const char *value)
+{
+	(void)name;
+	struct settings *s = p->settings;
+	struct settings_policy policy = {0};
+	const char *column = NULL;
+	if (settings_policy_parse(value, &policy, p->err) != ERR_OK)
+		return err_wrap(p->err, "%s:%u", p->file, p->line);
+	policy.line = p->line;
+	s->policies = mem_resize(s->policies, (s->policy_count + 1) * sizeof *s->policies);
+	s->policies[s->policy_count++] = policy;
+	for (size_t i = 0; i + 1 < s->policy_count; i++)
+		if (settings_policy_collide(&s->policies[i], &policy, &column))
+			return column != NULL ? fail(p, "column '%.64s' has a policy already at line %u; remove one of them",
+			                             column, s->policies[i].line)
+			                      : fail(p, "there is a policy for the same already at line %u; remove one of them",
+			                             s->policies[i].line);
+	return ERR_OK;
+}
+
 static char *resolved_path(const struct parser *p, const char *value)
 {
 	return value[0] == '/' ? mem_strdup(value) : mem_printf("%s/%s", strcmp(p->dir, "/") == 0 ? "" : p->dir, value);
@@ -132,6 +195,29 @@ static enum err_code set_state_dir(struct parser *p, const char *name, const cha
 {
 	(void)name;
 	p->settings->state_dir = resolved_path(p, value);
+	return ERR_OK;
+}
+
+static enum err_code set_identity_dir(struct parser *p, const char *name, const char *value)
+{
+	(void)name;
+	p->settings->identity_dir = resolved_path(p, value);
+	return ERR_OK;
+}
+
+static enum err_code set_address(struct parser *p, const char *name, const char *value)
+{
+	(void)name;
+	p->settings->address = mem_strdup(value);
+	return ERR_OK;
+}
+
+static enum err_code set_slots(struct parser *p, const char *name, const char *value)
+{
+	unsigned slots;
+	if (!parse_number(value, 1, NODE_ID_MAX, &slots))
+		return fail(p, "%s is '%s'; give a whole number from 1 to %d, the same on each node", name, value, NODE_ID_MAX);
+	p->settings->slots = slots;
 	return ERR_OK;
 }
 
@@ -161,9 +247,74 @@ static enum err_code set_log_level(struct parser *p, const char *name, const cha
 	return fail(p, "%s is '%s'; give error, warning, info or debug", name, value);
 }
 
+/* A whole number with K, M, G or T behind it. */
+static enum err_code parse_bytes(struct parser *p, const char *name, const char *value, uint64_t *ret)
+{
+	static const char units[] = "KMGT";
+	uint64_t number = 0, max = (uint64_t)1 << 60;
+	const char *c = value, *unit = NULL;
+	for (; *c >= '0' && *c <= '9' && number < max; c++)
+		number = number * 10 + (uint64_t)(*c - '0');
+	if (c > value && *c != 0 && c[1] == 0)
+		unit = strchr(units, *c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+	unsigned shift = unit != NULL ? 10 * (unsigned)(unit - units + 1) : 0;
+	if (c == value || (*c != 0 && unit == NULL) || number > max >> shift)
+		return fail(p, "%s is '%.40s'; give a number of bytes, with K, M, G or T behind it if you like: 4G", name,
+		            value);
+	*ret = number << shift;
+	return ERR_OK;
+}
+
+static enum err_code set_retention_bytes(struct parser *p, const char *name, const char *value)
+{
+	return parse_bytes(p, name, value, &p->settings->retention_bytes);
+}
+
+static enum err_code set_retention_free_bytes(struct parser *p, const char *name, const char *value)
+{
+	return parse_bytes(p, name, value, &p->settings->retention_free_bytes);
+}
+
+static const char *const engine_names[] = {[ENGINE_MERGE] = "merge", [ENGINE_NATIVE] = "native"};
+
+const char *settings_engine_name(enum settings_engine engine)
+{
+	return engine_names[engine];
+}
+
+bool settings_engine_parse(const char *name, enum settings_engine *ret_engine)
+{
+	for (size_t i = 0; i < sizeof engine_names / sizeof *engine_names; i++) {
+		if (strcmp(name, engine_names[i]) != 0)
+			continue;
+		*ret_engine = (enum settings_engine)i;
+		return true;
+	}
+	return false;
+}
+
+static enum err_code set_engine(struct parser *p, const char *name, const char *value)
+{
+	if (!settings_engine_parse(value, &p->settings->engine))
+		return fail(p, "%s is '%s'; give merge, or native for MariaDB's own replication", name, value);
+	p->engine_line = p->line;
+	return ERR_OK;
+}
+
 static const struct option_row node_options[] = {
-    {"node-id", set_node_id, false}, {"replicate-do-db", set_database, true}, {"state-dir", set_state_dir, false},
-    {"datadir", set_datadir, false}, {"log-level", set_log_level, false},
+    {"node-id", set_node_id, false},
+    {"nodes", set_nodes, false},
+    {"replicate-do-db", set_database, true},
+    {"state-dir", set_state_dir, false},
+    {"datadir", set_datadir, false},
+    {"log-level", set_log_level, false},
+    {"conflict-policy", set_policy, true},
+    {"slots", set_slots, false},
+    {"address", set_address, false},
+    {"identity-dir", set_identity_dir, false},
+    {"retention-bytes", set_retention_bytes, false},
+    {"retention-free-bytes", set_retention_free_bytes, false},
+    {"engine", set_engine, false},
 };
 
 /* [syncline-server] and [syncline-peer-N]: checked here, used by Connector/C */
@@ -251,6 +402,41 @@ static const struct option_row connection_options[] = {
     {"plugin-dir", check_path, false},
     {"default-auth", check_text, false},
 };
+
+/* What CHANGE MASTER has a word for. */
+static const struct connection_text {
+	const char *name;
+	size_t offset;
+} connection_texts[] = {
+    {"host", offsetof(struct settings_connection, host)},
+    {"user", offsetof(struct settings_connection, user)},
+    {"password", offsetof(struct settings_connection, password)},
+    {"ssl-ca", offsetof(struct settings_connection, ssl_ca)},
+    {"ssl-capath", offsetof(struct settings_connection, ssl_capath)},
+    {"ssl-cert", offsetof(struct settings_connection, ssl_cert)},
+    {"ssl-key", offsetof(struct settings_connection, ssl_key)},
+    {"ssl-crl", offsetof(struct settings_connection, ssl_crl)},
+    {"ssl-crlpath", offsetof(struct settings_connection, ssl_crlpath)},
+    {"ssl-cipher", offsetof(struct settings_connection, ssl_cipher)},
+};
+
+static enum err_code take_connection_option(struct parser *p, const char *name, const char *value)
+{
+	struct settings_connection *c = p->connection;
+	for (size_t i = 0; i < sizeof connection_texts / sizeof *connection_texts; i++) {
+		if (strcmp(name, connection_texts[i].name) != 0)
+			continue;
+		*(char **)(void *)((char *)c + connection_texts[i].offset) = mem_strdup(value);
+		return ERR_OK;
+	}
+	if (strcmp(name, "port") == 0)
+		c->port = p->group.port;
+	else if (strcmp(name, "ssl-verify-server-cert") == 0)
+		c->ssl_verify = value[0] == '1';
+	else if (strcmp(name, "plugin-dir") != 0 && strcmp(name, "default-auth") != 0)
+		return fail(p, "MariaDB's own replication has no %s; remove the line, or set engine = merge", name);
+	return ERR_OK;
+}
 
 /* Groups */
 
@@ -345,22 +531,6 @@ static enum err_code open_group(struct parser *p, const char *name)
 
 /* Lines */
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-static char *trimmed(char *text)
-{
-	while (is_blank(*text))
-		text++;
-	char *end = text + strlen(text);
-	while (end > text && is_blank(end[-1]))
-		end--;
-	*end = 0;
-	return text;
-}
-
 /* Takes the quotes off and resolves the escapes, as Connector/C's ma_default.c does. In place. */
 static enum err_code unquote(struct parser *p, char **value)
 {
@@ -441,8 +611,12 @@ static enum err_code parse_option(struct parser *p, char *line)
 	case GROUP_NODE:
 		return set_option(p, node_options, sizeof node_options / sizeof *node_options, name, value);
 	case GROUP_SERVER:
-	case GROUP_PEER:
-		return set_option(p, connection_options, sizeof connection_options / sizeof *connection_options, name, value);
+	case GROUP_PEER: {
+		enum err_code code =
+		    set_option(p, connection_options, sizeof connection_options / sizeof *connection_options, name, value);
+		bool wanted = p->group.kind == GROUP_PEER && p->wanted == p->group.peer;
+		return code == ERR_OK && wanted ? take_connection_option(p, name, value) : code;
+	}
 	case GROUP_MARIADBD:
 		return add_server_option(p, name, value);
 	case GROUP_NONE:
@@ -511,6 +685,37 @@ static enum err_code check_places(struct parser *p)
 	return ERR_OK;
 }
 
+/* Without `nodes` they are this node and its peers. */
+static enum err_code settle_nodes(struct parser *p)
+{
+	struct settings *s = p->settings;
+	bool given = p->nodes_line != 0;
+	if (given && !p->nodes[s->node_id])
+		return fail_at(p, p->nodes_line, "nodes lacks %u, this node's own node-id; add it", (unsigned)s->node_id);
+	p->nodes[s->node_id] = true;
+	for (size_t i = 0; i < s->peer_count; i++) {
+		unsigned id = s->peers[i].node_id;
+		if (given && !p->nodes[id])
+			return fail_at(p, p->nodes_line, "nodes lacks %u, which has a group [syncline-peer-%u]; add it", id, id);
+		p->nodes[id] = true;
+	}
+	for (uint32_t id = 1; id <= NODE_ID_MAX; id++)
+		if (p->nodes[id])
+			s->nodes[s->node_count++] = id;
+	return ERR_OK;
+}
+
+static enum err_code check_policies(struct parser *p)
+{
+	const struct settings *s = p->settings;
+	for (size_t i = 0; i < s->policy_count; i++)
+		if (!settings_replicates(s, s->policies[i].database))
+			return fail_at(p, s->policies[i].line,
+			               "database '%.64s' isn't replicated; correct the name or add replicate-do-db = %.64s",
+			               s->policies[i].database, s->policies[i].database);
+	return ERR_OK;
+}
+
 static enum err_code check_whole(struct parser *p)
 {
 	const struct settings *s = p->settings;
@@ -531,7 +736,38 @@ static enum err_code check_whole(struct parser *p)
 	if (s->datadir == NULL && p->mariadbd_line != 0)
 		return fail_at(p, p->mariadbd_line,
 		               "[mariadbd] is for a private server; add datadir = DIR to [syncline] or remove it");
-	return check_places(p);
+	enum err_code code = check_policies(p);
+	if (code == ERR_OK)
+		code = check_places(p);
+	if (code == ERR_OK)
+		code = settle_nodes(p);
+	if (code == ERR_OK && settings_check_engine(s, s->engine, p->err) != ERR_OK)
+		code = err_wrap(p->err, "%s:%u", p->file, p->engine_line);
+	return code;
+}
+
+enum err_code settings_check_engine(const struct settings *s, enum settings_engine engine, struct err *err)
+{
+	for (size_t i = 0; engine == ENGINE_NATIVE && i < s->peer_count; i++)
+		if (s->peers[i].where[0] == '/')
+			return err_set(
+			    err, ERR_CONFIG,
+			    "engine = native can't reach peer %u by its socket (%s), since MariaDB's own replication uses "
+			    "TCP only; give host = ADDRESS in [%s], or use engine = merge",
+			    (unsigned)s->peers[i].node_id, s->peers[i].where, s->peers[i].group);
+	if (engine == ENGINE_NATIVE && s->node_count != s->peer_count + 1)
+		return err_set(
+		    err, ERR_CONFIG,
+		    "engine = native is for nodes that are all each other's peers; add the missing [syncline-peer-N], or use "
+		    "engine = merge");
+	for (size_t i = 0; engine == ENGINE_NATIVE && i < s->database_count; i++)
+		if (strchr(s->databases[i], ',') != NULL)
+			return err_set(
+			    err, ERR_CONFIG,
+			    "engine = native can't filter by a database with a comma in its name ('%.64s'); use engine = "
+			    "merge",
+			    s->databases[i]);
+	return ERR_OK;
 }
 
 static enum err_code read_file(struct parser *p, struct buf *text)
@@ -577,10 +813,12 @@ static void locate(struct parser *p)
 	free(copy2);
 }
 
-enum err_code settings_load(const char *file, struct settings *ret_settings, struct err *err)
+/* `connection` takes the options of peer `wanted`; NULL and 0 for none. */
+static enum err_code load(const char *file, uint32_t wanted, struct settings_connection *connection,
+                          struct settings *ret_settings, struct err *err)
 {
-	struct settings settings = {.log_level = LOG_LEVEL_INFO};
-	struct parser p = {.file = file, .settings = &settings, .err = err};
+	struct settings settings = {.log_level = LOG_LEVEL_INFO, .retention_free_bytes = SETTINGS_FREE_BYTES_DEFAULT};
+	struct parser p = {.file = file, .wanted = wanted, .connection = connection, .settings = &settings, .err = err};
 	struct buf text = {0};
 	enum err_code code = read_file(&p, &text);
 	if (code == ERR_OK) {
@@ -603,12 +841,48 @@ enum err_code settings_load(const char *file, struct settings *ret_settings, str
 	return code;
 }
 
+enum err_code settings_load(const char *file, struct settings *ret_settings, struct err *err)
+{
+	return load(file, 0, NULL, ret_settings, err);
+}
+
+enum err_code settings_connection_load(const struct settings *s, const struct settings_peer *peer,
+                                       struct settings_connection *ret_connection, struct err *err)
+{
+	struct settings again = {0};
+	struct settings_connection connection = {0};
+	enum err_code code = load(s->file, peer->node_id, &connection, &again, err);
+	if (code == ERR_OK && (connection.host == NULL || connection.user == NULL))
+		code = err_set(err, ERR_CONFIG, "%s: [%s] has no %s; MariaDB's own replication needs it", s->file, peer->group,
+		               connection.host == NULL ? "host" : "user");
+	settings_free(&again);
+	if (code == ERR_OK)
+		*ret_connection = connection;
+	else
+		settings_connection_free(&connection);
+	return code;
+}
+
+void settings_connection_free(struct settings_connection *c)
+{
+	if (c->password != NULL)
+		explicit_bzero(c->password, strlen(c->password));
+	for (size_t i = 0; i < sizeof connection_texts / sizeof *connection_texts; i++)
+		free(*(char **)(void *)((char *)c + connection_texts[i].offset));
+	*c = (struct settings_connection){0};
+}
+
 void settings_free(struct settings *s)
 {
 	free(s->file);
 	for (size_t i = 0; i < s->database_count; i++)
 		free(s->databases[i]);
 	free(s->databases);
+	for (size_t i = 0; i < s->policy_count; i++)
+		settings_policy_free(&s->policies[i]);
+	free(s->policies);
+	free(s->address);
+	free(s->identity_dir);
 	free(s->state_dir);
 	free(s->datadir);
 	free(s->server_group);

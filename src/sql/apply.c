@@ -14,7 +14,6 @@ enum {
 	STATEMENT_OVERHEAD = 64,         /* what a packet holds besides the base64 text */
 	ONE_STATEMENT_BYTES_MAX = 16 * 1024,
 	SMALL_BYTES = 1024 * 1024, /* memory kept after a large event */
-	EVENT_LENGTH_OFFSET = 9,   /* of the length field in an event's header */
 	ROWS_FLAGS_OFFSET = EVENT_HEADER_SIZE + 6,
 };
 
@@ -114,15 +113,6 @@ void apply_format(struct apply *a, const struct event *format_description)
 	format_append_plain(format_description, &a->format);
 }
 
-/* Events leave without their checksums, so the header's length must be made right. */
-static void append_event(struct buf *to, const struct event *event)
-{
-	size_t at = to->size;
-	buf_append(to, event->bytes, event->size);
-	for (int i = 0; i < 4; i++)
-		to->data[at + EVENT_LENGTH_OFFSET + i] = (uint8_t)(event->size >> (8 * i));
-}
-
 static void append_binlog(struct apply *a, const struct buf *events)
 {
 	buf_append_str(&a->body, "BINLOG '");
@@ -146,7 +136,7 @@ static void finish_pending(struct apply *a)
 
 void apply_table_map(struct apply *a, const struct event *table_map)
 {
-	append_event(&a->maps, table_map);
+	event_append(table_map, &a->maps);
 	a->maps_changed = true;
 }
 
@@ -159,7 +149,7 @@ void apply_rows(struct apply *a, const struct event *rows)
 		buf_append(&a->pending, a->maps.data, a->maps.size);
 	a->maps_changed = false;
 	a->last_rows = a->pending.size;
-	append_event(&a->pending, rows);
+	event_append(rows, &a->pending);
 	/* The statement goes on unless apply_statement_end or finish_pending says otherwise. */
 	a->pending.data[a->last_rows + ROWS_FLAGS_OFFSET] &= (uint8_t)~ROWS_FLAG_STATEMENT_END;
 	a->rows_count++;
@@ -171,6 +161,15 @@ void apply_statement_end(struct apply *a)
 		a->pending.data[a->last_rows + ROWS_FLAGS_OFFSET] |= ROWS_FLAG_STATEMENT_END;
 	buf_clear(&a->maps);
 	a->maps_changed = false;
+}
+
+void apply_statement(struct apply *a, const char *sql, size_t size)
+{
+	finish_pending(a);
+	a->maps_changed = false;
+	buf_append(&a->body, sql, size);
+	buf_append_str(&a->body, ";");
+	a->statement_count++;
 }
 
 void apply_forget_statement(struct apply *a)
@@ -208,19 +207,27 @@ static unsigned append_head(struct apply *a, const struct apply_head *head)
 		buf_append_str(&a->packet, "SET SESSION sql_log_bin=0;START TRANSACTION;");
 		return 2;
 	}
-	buf_printf(&a->packet,
-	           "SET SESSION gtid_domain_id=%u, SESSION server_id=%u, SESSION gtid_seq_no=%llu;START TRANSACTION;",
-	           (unsigned)head->gtid.domain, (unsigned)head->gtid.server, (unsigned long long)head->gtid.seq);
+	unsigned count = 1;
+	if (head->gtid.seq != 0) {
+		buf_printf(&a->packet, "SET SESSION gtid_domain_id=%u, SESSION server_id=%u, SESSION gtid_seq_no=%llu;",
+		           (unsigned)head->gtid.domain, (unsigned)head->gtid.server, (unsigned long long)head->gtid.seq);
+		count++;
+	}
+	buf_append_str(&a->packet, "START TRANSACTION;");
 	if (head->manifest_size == 0)
-		return 2;
+		return count;
 	struct buf position = {0};
-	vector_format(head->position, &position);
-	buf_printf(&a->packet, "INSERT INTO " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " VALUES (%u,'%s',",
-	           (unsigned)head->peer, buf_str(&position));
+	if (head->position != NULL)
+		vector_format(head->position, &position);
+	buf_printf(&a->packet,
+	           "INSERT INTO " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE
+	           " (peer, position, latest, manifest) VALUES (%u,'%s',%u,",
+	           (unsigned)head->peer, buf_str(&position), (unsigned)head->latest);
 	sql_append_string(&a->packet, (const char *)head->manifest, head->manifest_size);
-	buf_append_str(&a->packet, ") ON DUPLICATE KEY UPDATE position=VALUES(position), manifest=VALUES(manifest);");
+	buf_append_str(&a->packet, ") ON DUPLICATE KEY UPDATE position=VALUES(position), latest=VALUES(latest),"
+	                           " manifest=VALUES(manifest);");
 	buf_free(&position);
-	return 3;
+	return count + 1;
 }
 
 /* An event whose text doesn't fit in a packet: two halves in user variables. */
@@ -340,4 +347,10 @@ enum err_code apply_commit(struct apply *a, struct err *err)
 {
 	a->begun = false; /* the current statement's table maps stay: its rows may be the next batch's */
 	return connection_run(a->connection, a->is_unlogged ? "COMMIT;SET SESSION sql_log_bin=1" : "COMMIT", err);
+}
+
+enum err_code apply_rollback(struct apply *a, struct err *err)
+{
+	forget(a);
+	return connection_run(a->connection, "ROLLBACK", err);
 }

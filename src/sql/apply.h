@@ -23,9 +23,10 @@ struct apply;
 /* What stands ahead of a batch. */
 struct apply_head {
 	bool is_unlogged;              /* nothing of it goes into this server's log; then the rest is not looked at */
-	struct gtid gtid;              /* of the batch's last transaction */
-	uint32_t peer;                 /* whose link it is */
-	const struct vector *position; /* saved together with the manifest */
+	struct gtid gtid;              /* of the batch's last transaction; of seq 0: this server gives it one of its own */
+	uint32_t peer;                 /* whose link it is; 0: none, then there is no position */
+	const struct vector *position; /* saved together with the manifest, */
+	uint32_t latest;               /* and this */
 	const uint8_t *manifest;       /* of size 0: neither is written */
 	size_t manifest_size;
 };
@@ -45,6 +46,8 @@ void apply_table_map(struct apply *apply, const struct event *table_map);
 /* A plain rows event (no checksum, uncompressed) of a table of the current statement. */
 void apply_rows(struct apply *apply, const struct event *rows);
 void apply_statement_end(struct apply *apply);
+/* A statement of another kind, behind what was gathered. It must have no result. */
+void apply_statement(struct apply *apply, const char *sql, size_t size);
 /* The current statement's tables were told of, but its rows won't come. */
 void apply_forget_statement(struct apply *apply);
 /* Bytes gathered and not flushed yet. */
@@ -56,5 +59,7 @@ enum err_code apply_flush(struct apply *apply, const struct apply_head *head, co
                           bool *ret_committed, struct vector *ret_server_vector, struct err *err) ERR_MUST_CHECK;
 bool apply_has_begun(const struct apply *apply); /* a part of the batch was flushed */
 enum err_code apply_commit(struct apply *apply, struct err *err) ERR_MUST_CHECK;
+/* Nothing of the batch is left, flushed or not; the session goes on. */
+enum err_code apply_rollback(struct apply *apply, struct err *err) ERR_MUST_CHECK;
 
 #endif

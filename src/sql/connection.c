@@ -240,14 +240,56 @@ enum err_code connection_query(struct connection *c, const char *sql, connection
 {
 	if (c->mysql == NULL || mysql_real_query(c->mysql, sql, strlen(sql)) != 0)
 		return connection_error(c, err);
-	MYSQL_RES *result = mysql_store_result(c->mysql);
-	if (result == NULL && mysql_errno(c->mysql) != 0)
-		return connection_error(c, err);
-	MYSQL_ROW columns;
-	while (result != NULL && (columns = mysql_fetch_row(result)) != NULL)
-		row(context, mysql_num_fields(result), (const char *const *)columns);
-	mysql_free_result(result);
+	for (int more = 0; more == 0;) {
+		MYSQL_RES *result = mysql_store_result(c->mysql);
+		if (result == NULL && mysql_errno(c->mysql) != 0)
+			return connection_error(c, err);
+		MYSQL_ROW columns;
+		while (result != NULL && (columns = mysql_fetch_row(result)) != NULL)
+			row(context, mysql_num_fields(result), (const char *const *)columns);
+		mysql_free_result(result);
+		more = mysql_next_result(c->mysql);
+		if (more > 0)
+			return connection_error(c, err);
+	}
 	return ERR_OK;
+}
+
+/* To the answer that has rows, the last one. */
+static enum err_code skip_to_rows(struct connection *c, struct err *err)
+{
+	while (mysql_field_count(c->mysql) == 0) {
+		int more = mysql_next_result(c->mysql);
+		if (more > 0)
+			return connection_error(c, err);
+		if (more < 0)
+			return err_set(err, ERR_USAGE, "%s: a statement without rows can't be streamed", c->name);
+	}
+	return ERR_OK;
+}
+
+enum err_code connection_stream(struct connection *c, const char *sql, size_t size, connection_streamed_row *row,
+                                void *context, struct err *err)
+{
+	if (c->mysql == NULL || mysql_real_query(c->mysql, sql, size) != 0)
+		return connection_error(c, err);
+	enum err_code code = skip_to_rows(c, err);
+	if (code != ERR_OK)
+		return code;
+	MYSQL_RES *result = mysql_use_result(c->mysql);
+	if (result == NULL)
+		return connection_error(c, err);
+	MYSQL_ROW values;
+	while (code == ERR_OK && (values = mysql_fetch_row(result)) != NULL)
+		code = row(context, mysql_num_fields(result), (const char *const *)values, mysql_fetch_lengths(result), err);
+	if (code != ERR_OK)
+		connection_abort(c); /* or freeing the result would read it to its end */
+	mysql_free_result(result);
+	if (code != ERR_OK)
+		connection_close(c);
+	else if (mysql_errno(c->mysql) != 0)
+		code = connection_error(c, err);
+	return code;
 }
 
 void sql_append_string(struct buf *to, const char *text, size_t size)
@@ -267,6 +309,11 @@ void sql_append_string(struct buf *to, const char *text, size_t size)
 	}
 	to->size += size * 2;
 	buf_append_str(to, "'");
+}
+
+void sql_append_text(struct buf *to, const char *text)
+{
+	sql_append_string(to, text, strlen(text));
 }
 
 void sql_append_name(struct buf *to, const char *name)

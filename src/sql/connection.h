@@ -50,13 +50,23 @@ enum err_code connection_value(struct connection *connection, const char *sql, s
  * their end, if it is reached, brings one more. */
 enum err_code connection_batch(struct connection *connection, const char *sql, size_t size, unsigned statement_count,
                                bool last_is_compound, struct buf *ret, bool *ret_found, struct err *err) ERR_MUST_CHECK;
-/* Calls row() for each row of the only result, with column texts (NULL for SQL NULL) that are borrowed for the call. */
+/* Runs one or several statements and calls row() for each row of each result, with column texts (NULL for SQL NULL) that are borrowed for the call. */
 typedef void connection_row(void *context, unsigned column_count, const char *const *columns);
 enum err_code connection_query(struct connection *connection, const char *sql, connection_row *row, void *context,
                                struct err *err) ERR_MUST_CHECK;
 
+/* Runs statements of which the last is a SELECT and calls row() for each of its rows as it comes, so that only one is
+ * held. The values, NULL for SQL NULL, may have any bytes in them and are borrowed for the call. A row() that doesn't
+ * return ERR_OK ends it: its code is returned and the connection is closed, since what is left of the answer can't be
+ * passed by. */
+typedef enum err_code connection_streamed_row(void *context, unsigned column_count, const char *const *values,
+                                              const unsigned long *sizes, struct err *err);
+enum err_code connection_stream(struct connection *connection, const char *sql, size_t size,
+                                connection_streamed_row *row, void *context, struct err *err) ERR_MUST_CHECK;
+
 /* Appends 'text' quoted and escaped as a SQL string, whatever the sql_mode. */
 void sql_append_string(struct buf *to, const char *text, size_t size);
+void sql_append_text(struct buf *to, const char *text); /* the same up to its NUL */
 /* Appends `name` quoted as an identifier. */
 void sql_append_name(struct buf *to, const char *name);
 

@@ -84,7 +84,8 @@ enum err_code ddl_pass_over(struct connection *connection, const struct gtid *gt
 	append_gtid(gtid, &sql);
 	buf_printf(&sql,
 	           "BEGIN;"
-	           "INSERT IGNORE INTO " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " VALUES (%u,'','');"
+	           "INSERT IGNORE INTO " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE
+	           " (peer, position, manifest, latest) VALUES (%u,'','',0);"
 	           "UPDATE " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE
 	           " SET manifest=IF(manifest=x'00','',x'00') WHERE peer=%u;"
 	           "COMMIT",

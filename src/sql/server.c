@@ -4,53 +4,50 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One row, one setting: what it must be, and how to mend it. NULL wants: it must be the node's number. */
-static const struct requirement {
-	const char *variable;
-	const char *wants;
-	const char *mend;
-} requirements[] = {
-    {"server_id", NULL, "each node needs a server_id of its own, equal to its node-id"},
-    {"log_bin", "1", "set log_bin=mysql-bin under [mysqld] and restart MariaDB"},
-    {"binlog_format", "ROW", "set binlog_format=ROW under [mysqld] and restart MariaDB"},
-    {"binlog_row_image", "FULL", "set binlog_row_image=FULL under [mysqld] and restart MariaDB"},
-    {"binlog_row_metadata", "FULL", "set binlog_row_metadata=FULL under [mysqld] and restart MariaDB"},
-    {"gtid_domain_id", NULL, "set gtid_domain_id to the node-id under [mysqld] and restart MariaDB"},
-};
+#include "sql/logs.h"
+#include "sql/requirements.h"
 
 struct check {
 	const char *name;
-	uint32_t node_id;
+	struct requirement_node node;
 	struct err *err;
 	enum err_code code;
 };
 
+static void refuse(struct check *check, const struct requirement *r, const char *is)
+{
+	char wanted[REQUIREMENT_VALUE_MAX], option[REQUIREMENT_VALUE_MAX];
+	requirement_wanted(r, &check->node, wanted);
+	requirement_option(r, &check->node, option);
+	if (requirement_same_value(wanted, "ON"))
+		is = strcmp(is, "0") == 0 ? "off" : is;
+	check->code = err_set(check->err, ERR_CONFIG,
+	                      "%s: %s is %s but must be %s, since %s; put %s=%s under [mysqld] and restart MariaDB",
+	                      check->name, r->variable, is, wanted, r->why, r->variable, option);
+}
+
 static void check_row(void *context, unsigned count, const char *const *columns)
 {
 	struct check *check = context;
-	for (unsigned i = 0; i < count && check->code == ERR_OK; i++) {
+	unsigned column = 0;
+	for (size_t i = 0; i < requirement_count && check->code == ERR_OK; i++) {
 		const struct requirement *r = &requirements[i];
-		const char *is = columns[i] ? columns[i] : "";
-		bool right = r->wants ? strcmp(is, r->wants) == 0 : strtoul(is, NULL, 10) == check->node_id;
-		if (right)
+		if (!r->must || column >= count)
 			continue;
-		char wants[16];
-		snprintf(wants, sizeof wants, "%u", (unsigned)check->node_id);
-		check->code = err_set(check->err, ERR_CONFIG, "%s: %s is %s but must be %s; %s", check->name, r->variable,
-		                      strcmp(r->variable, "log_bin") == 0 ? "off" : is,
-		                      r->wants == NULL                      ? wants
-		                      : strcmp(r->variable, "log_bin") == 0 ? "on"
-		                                                            : r->wants,
-		                      r->mend);
+		const char *is = columns[column] ? columns[column] : "";
+		if (!requirement_is_met(r, &check->node, is))
+			refuse(check, r, is);
+		column++;
 	}
 }
 
 enum err_code server_check(struct connection *connection, const char *name, uint32_t node_id, struct err *err)
 {
-	struct check check = {.name = name, .node_id = node_id, .err = err, .code = ERR_OK};
+	struct check check = {.name = name, .node = {.id = node_id}, .err = err, .code = ERR_OK};
 	struct buf sql = {0};
-	for (size_t i = 0; i < sizeof requirements / sizeof *requirements; i++)
-		buf_printf(&sql, "%s @@global.%s", i ? "," : "SELECT", requirements[i].variable);
+	for (size_t i = 0; i < requirement_count; i++)
+		if (requirements[i].must)
+			buf_printf(&sql, "%s @@global.%s", sql.size ? "," : "SELECT", requirements[i].variable);
 	enum err_code code = connection_query(connection, buf_str(&sql), check_row, &check, err);
 	buf_free(&sql);
 	return code != ERR_OK ? code : check.code;
@@ -58,15 +55,45 @@ enum err_code server_check(struct connection *connection, const char *name, uint
 
 enum err_code server_prepare(struct connection *connection, struct err *err)
 {
-	enum err_code code = connection_run(connection,
-	                                    "SET sql_log_bin=0;"
-	                                    "CREATE DATABASE IF NOT EXISTS " SYNCLINE_SCHEMA ";"
-	                                    "CREATE TABLE IF NOT EXISTS " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " ("
-	                                    " peer INT UNSIGNED NOT NULL PRIMARY KEY,"
-	                                    " position VARCHAR(4000) CHARACTER SET ascii NOT NULL,"
-	                                    " manifest MEDIUMBLOB NOT NULL) ENGINE=InnoDB;"
-	                                    "SET sql_log_bin=1",
-	                                    err);
+	enum err_code code =
+	    connection_run(connection,
+	                   "SET sql_log_bin=0;"
+	                   "CREATE DATABASE IF NOT EXISTS " SYNCLINE_SCHEMA ";"
+	                   "CREATE TABLE IF NOT EXISTS " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " ("
+	                   " peer INT UNSIGNED NOT NULL PRIMARY KEY,"
+	                   " position VARCHAR(4000) CHARACTER SET ascii NOT NULL,"
+	                   " manifest LONGBLOB NOT NULL,"
+	                   " latest INT UNSIGNED NOT NULL) ENGINE=InnoDB;"
+	                   "CREATE TABLE IF NOT EXISTS " SYNCLINE_SCHEMA "." SYNCLINE_RECORDED_TABLE " ("
+	                   " id BIGINT UNSIGNED NOT NULL PRIMARY KEY,"
+	                   " seq BIGINT UNSIGNED NOT NULL, KEY (seq)) ENGINE=InnoDB;"
+	                   "CREATE TABLE IF NOT EXISTS " SYNCLINE_SCHEMA "." SYNCLINE_FOUND_TABLE " ("
+	                   " id BIGINT UNSIGNED NOT NULL PRIMARY KEY,"
+	                   " database_name VARCHAR(64) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin NOT NULL,"
+	                   " record LONGBLOB NOT NULL) ENGINE=InnoDB;"
+	                   "CREATE TABLE IF NOT EXISTS " SYNCLINE_SCHEMA "." SYNCLINE_FORGOTTEN_TABLE " ("
+	                   " id INT UNSIGNED NOT NULL PRIMARY KEY,"
+	                   " position VARCHAR(4000) CHARACTER SET ascii NOT NULL) ENGINE=InnoDB;"
+	                   "CREATE TABLE IF NOT EXISTS " SYNCLINE_SCHEMA "." SYNCLINE_POLICIES_TABLE " ("
+	                   " database_name VARCHAR(64) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin NOT NULL,"
+	                   " table_name VARCHAR(64) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin NOT NULL,"
+	                   " hash BIGINT UNSIGNED NOT NULL,"
+	                   " PRIMARY KEY (database_name, table_name)) ENGINE=InnoDB;"
+	                   "CREATE TABLE IF NOT EXISTS " SYNCLINE_SCHEMA "." SYNCLINE_MEMBERS_TABLE " ("
+	                   " node INT UNSIGNED NOT NULL PRIMARY KEY,"
+	                   " address VARCHAR(255) NOT NULL,"
+	                   " authority TEXT NOT NULL,"
+	                   " state ENUM('coming','admitted','joined','left') NOT NULL,"
+	                   " counted BOOL NOT NULL DEFAULT 0,"
+	                   " vector VARCHAR(4000) NOT NULL DEFAULT '',"
+	                   " latest INT UNSIGNED NOT NULL DEFAULT 0) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;"
+	                   "CREATE TABLE IF NOT EXISTS " SYNCLINE_SCHEMA "." SYNCLINE_SEED_TABLE " ("
+	                   " peer INT UNSIGNED NOT NULL PRIMARY KEY,"
+	                   " position VARCHAR(4000) CHARACTER SET ascii NOT NULL,"
+	                   " latest INT UNSIGNED NOT NULL,"
+	                   " until VARCHAR(4000) CHARACTER SET ascii NOT NULL) ENGINE=InnoDB;"
+	                   "SET sql_log_bin=1",
+	                   err);
 	return code == ERR_OK ? ERR_OK : err_wrap(err, "can't make the schema " SYNCLINE_SCHEMA);
 }
 
@@ -100,28 +127,145 @@ enum err_code server_vector(struct connection *connection, struct vector *ret_ve
 	return read_vector(connection, "SELECT @@global.gtid_binlog_pos", ret_vector, err);
 }
 
-enum err_code server_load_position(struct connection *connection, uint32_t peer, struct vector *ret_position,
+static void take_position(void *context, unsigned count, const char *const *columns)
+{
+	struct server_position *position = context;
+	if (count < 2 || columns[0] == NULL || columns[1] == NULL ||
+	    vector_parse(columns[0], &position->vector, NULL) != ERR_OK)
+		position->vector.count = 0;
+	else
+		position->latest = (uint32_t)strtoul(columns[1], NULL, 10);
+}
+
+enum err_code server_load_position(struct connection *connection, uint32_t peer, struct server_position *ret_position,
                                    struct err *err)
 {
 	char sql[128];
-	snprintf(sql, sizeof sql, "SELECT position FROM " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " WHERE peer=%u",
+	struct server_position position = {0};
+	snprintf(sql, sizeof sql, "SELECT position, latest FROM " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " WHERE peer=%u",
 	         (unsigned)peer);
-	return read_vector(connection, sql, ret_position, err);
+	enum err_code code = connection_query(connection, sql, take_position, &position, err);
+	if (code == ERR_OK)
+		*ret_position = position;
+	return code;
 }
 
-enum err_code server_save_position(struct connection *connection, uint32_t peer, const struct vector *position,
+enum err_code server_save_position(struct connection *connection, uint32_t peer, const struct server_position *position,
                                    struct err *err)
 {
 	struct buf sql = {0}, text = {0};
-	vector_format(position, &text);
+	vector_format(&position->vector, &text);
 	buf_printf(&sql,
 	           "SET sql_log_bin=0;"
-	           "INSERT INTO " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " VALUES (%u,'%s','')"
-	           " ON DUPLICATE KEY UPDATE position=VALUES(position);"
+	           "INSERT INTO " SYNCLINE_SCHEMA "." SYNCLINE_LINKS_TABLE " (peer, position, manifest, latest)"
+	           " VALUES (%u,'%s','',%u) ON DUPLICATE KEY UPDATE position=VALUES(position), latest=VALUES(latest);"
 	           "SET sql_log_bin=1",
-	           (unsigned)peer, buf_str(&text));
+	           (unsigned)peer, buf_str(&text), (unsigned)position->latest);
 	enum err_code code = connection_run_n(connection, buf_str(&sql), sql.size, err);
 	buf_free(&sql);
 	buf_free(&text);
 	return code;
+}
+
+enum err_code server_load_forgotten(struct connection *connection, struct vector *ret_vector, struct err *err)
+{
+	return read_vector(connection, "SELECT position FROM " SYNCLINE_SCHEMA "." SYNCLINE_FORGOTTEN_TABLE " WHERE id=0",
+	                   ret_vector, err);
+}
+
+enum err_code server_save_forgotten(struct connection *connection, const struct vector *vector, struct err *err)
+{
+	struct buf sql = {0}, text = {0};
+	vector_format(vector, &text);
+	buf_printf(&sql,
+	           "SET sql_log_bin=0;REPLACE INTO " SYNCLINE_SCHEMA "." SYNCLINE_FORGOTTEN_TABLE " VALUES (0,'%s');"
+	           "SET sql_log_bin=1",
+	           buf_str(&text));
+	enum err_code code = connection_run_n(connection, buf_str(&sql), sql.size, err);
+	buf_free(&sql);
+	buf_free(&text);
+	return code;
+}
+
+/* Where the oldest log file begins: behind that is nothing to read. */
+static enum err_code oldest_position(struct connection *connection, struct vector *ret, struct err *err)
+{
+	struct logs logs = {0};
+	enum err_code code = logs_list(connection, &logs, err);
+	*ret = (struct vector){0};
+	if (code == ERR_OK && logs.count > 0)
+		code = logs_start(connection, logs.files[0].name, ret, err);
+	logs_free(&logs);
+	return code;
+}
+
+enum err_code server_first_position(struct connection *connection, uint32_t node, struct server_position *ret,
+                                    struct err *err)
+{
+	struct vector oldest;
+	struct server_position position;
+	enum err_code code = oldest_position(connection, &oldest, err);
+	if (code == ERR_OK)
+		code = server_load_position(connection, node, &position, err);
+	if (code == ERR_OK)
+		code = vector_merge(&position.vector, &oldest, err);
+	if (code == ERR_OK)
+		*ret = position;
+	return code;
+}
+
+enum err_code server_has_gap(struct connection *connection, uint32_t node, bool *ret, struct err *err)
+{
+	struct vector oldest;
+	struct server_position position;
+	enum err_code code = oldest_position(connection, &oldest, err);
+	if (code == ERR_OK)
+		code = server_load_position(connection, node, &position, err);
+	if (code == ERR_OK)
+		*ret = !vector_covers(&position.vector, &oldest);
+	return code;
+}
+
+static void take_seed(void *context, unsigned count, const char *const *columns)
+{
+	struct server_seed *seed = context;
+	if (count < 4 || columns[0] == NULL || columns[3] == NULL)
+		return;
+	take_position(&seed->from, 2, columns + 1);
+	if (vector_parse(columns[3], &seed->until, NULL) == ERR_OK)
+		seed->peer = (uint32_t)strtoul(columns[0], NULL, 10);
+}
+
+enum err_code server_load_seed(struct connection *connection, struct server_seed *ret, struct err *err)
+{
+	struct server_seed seed = {0};
+	enum err_code code = connection_query(
+	    connection, "SELECT peer, position, latest, until FROM " SYNCLINE_SCHEMA "." SYNCLINE_SEED_TABLE, take_seed,
+	    &seed, err);
+	if (code == ERR_OK)
+		*ret = seed;
+	return code;
+}
+
+enum err_code server_save_seed(struct connection *connection, const struct server_seed *seed, struct err *err)
+{
+	struct buf sql = {0}, from = {0}, until = {0};
+	vector_format(&seed->from.vector, &from);
+	vector_format(&seed->until, &until);
+	buf_printf(&sql,
+	           "SET sql_log_bin=0;BEGIN;DELETE FROM " SYNCLINE_SCHEMA "." SYNCLINE_SEED_TABLE
+	           ";INSERT INTO " SYNCLINE_SCHEMA "." SYNCLINE_SEED_TABLE " VALUES (%u,'%s',%u,'%s');"
+	           "COMMIT;SET sql_log_bin=1",
+	           (unsigned)seed->peer, buf_str(&from), (unsigned)seed->from.latest, buf_str(&until));
+	enum err_code code = connection_run_n(connection, buf_str(&sql), sql.size, err);
+	buf_free(&sql);
+	buf_free(&from);
+	buf_free(&until);
+	return code;
+}
+
+enum err_code server_drop_seed(struct connection *connection, struct err *err)
+{
+	return connection_run(
+	    connection, "SET sql_log_bin=0;DELETE FROM " SYNCLINE_SCHEMA "." SYNCLINE_SEED_TABLE ";SET sql_log_bin=1", err);
 }

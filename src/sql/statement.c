@@ -225,6 +225,7 @@ static bool parse_name_in(struct parser *p, enum statement_role role, const char
 {
 	struct token database = {0}, object = p->now;
 	bool dot = is_char(p, '.');
+	const uint8_t *from = object.type == TOKEN_QUOTED ? object.text - 1 : object.text;
 	if (!dot && !is_identifier(&object))
 		return fail(p, "there is no name where its grammar asks for one");
 	take(p);
@@ -239,7 +240,12 @@ static bool parse_name_in(struct parser *p, enum statement_role role, const char
 		take(p);
 	}
 	struct statement_name *name = add_name(p, role);
-	return name != NULL && fill_name(p, name, &database, &object, assumed);
+	if (name == NULL)
+		return false;
+	const uint8_t *object_at = object.type == TOKEN_QUOTED ? object.text - 1 : object.text;
+	name->qualifier_at = (size_t)(from - p->text);
+	name->qualifier_size = (size_t)(object_at - from);
+	return fill_name(p, name, &database, &object, assumed);
 }
 
 static bool parse_name(struct parser *p, enum statement_role role)

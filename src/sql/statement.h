@@ -85,9 +85,11 @@ enum statement_role {
 
 struct statement_name {
 	enum statement_role role;
-	char *database;  /* UTF-8, as written (no folding of case); never empty */
-	char *name;      /* UTF-8; "" if the object is a database */
-	bool qualified;  /* the text names the database */
+	char *database; /* UTF-8, as written (no folding of case); never empty */
+	char *name;     /* UTF-8; "" if the object is a database */
+	bool qualified; /* the text names the database */
+	/* Where in the text its database and the dot are, or (size 0) would be; of an object in a database only. */
+	size_t qualifier_at, qualifier_size;
 	bool unreadable; /* the name has letters in a character set not known here: each byte of them is a ? in `name` */
 };
 

@@ -107,6 +107,23 @@ enum err_code stream_open(struct stream *s, const struct connection_target *targ
 	return code;
 }
 
+/* The errno is one for everything that goes wrong with a dump: a purged file, a corrupt one, no memory. */
+static enum err_code read_error(struct stream *s, struct err *err)
+{
+	MYSQL *mysql = connection_mysql(s->connection);
+	if (mysql_errno(mysql) != ER_MASTER_FATAL_ERROR_READING_BINLOG)
+		return connection_error(s->connection, err);
+	/* MariaDB sql/sql_repl.cc, gtid_find_binlog_file: no file begins where the reader has everything that is ahead of
+	 * it. */
+	if (strstr(mysql_error(mysql), "Could not find GTID state requested by slave") != NULL)
+		return err_set(err, ERR_GONE, "%s no longer has its log from where this node stopped reading", s->name);
+	return err_set(
+	    err, ERR_UNSUPPORTED,
+	    "%s can't send its log from where this node stopped reading: %s; mend its log, or copy this node's data "
+	    "anew from a peer",
+	    s->name, mysql_error(mysql));
+}
+
 enum err_code stream_next(struct stream *s, const uint8_t **ret_bytes, size_t *ret_size, struct err *err)
 {
 	MYSQL *mysql = connection_mysql(s->connection);
@@ -114,13 +131,7 @@ enum err_code stream_next(struct stream *s, const uint8_t **ret_bytes, size_t *r
 		return err_set(err, ERR_DISCONNECTED, "%s: not connected", s->name);
 	unsigned long size = mysql_net_read_packet(mysql);
 	if (size == packet_error || size == 0) {
-		if (mysql_errno(mysql) == ER_MASTER_FATAL_ERROR_READING_BINLOG)
-			return err_set(
-			    err, ERR_UNSUPPORTED,
-			    "%s can't send its log from where this node stopped reading: %s; copy this node's data anew from "
-			    "a peer",
-			    s->name, mysql_error(mysql));
-		return connection_error(s->connection, err);
+		return read_error(s, err);
 	}
 	const uint8_t *packet = mysql->net.read_pos;
 	if (size < 9 && packet[0] == 0xfe) { /* EOF packet: the server ends the dump, as it does when it shuts down */

@@ -22,14 +22,15 @@ void stream_free(struct stream *stream); /* accepts NULL */
 
 /* Connects to the server of node `node_id`, checks it (server_check), and starts the dump behind `from`. reader_id is the
  * server_id the reader goes by: the server ends an older dump of the same reader. *ret_head: the server's vector now.
- * ERR_CONFIG: it is not a server that can be read; ERR_UNSUPPORTED: its log no longer has what comes behind `from`. */
+ * ERR_CONFIG: it is not a server that can be read. */
 enum err_code stream_open(struct stream *stream, const struct connection_target *target, uint32_t node_id,
                           uint32_t reader_id, const struct vector *from, struct vector *ret_head, struct err *err)
     ERR_MUST_CHECK;
 void stream_close(struct stream *stream);
 void stream_abort(struct stream *stream);
 
-/* The next event with its checksum, if it has one: borrowed until the next call. Blocks. */
+/* The next event with its checksum, if it has one: borrowed until the next call. Blocks. ERR_GONE: its log no longer
+ * has what comes behind `from`. */
 enum err_code stream_next(struct stream *stream, const uint8_t **ret_bytes, size_t *ret_size, struct err *err)
     ERR_MUST_CHECK;
 

@@ -13,13 +13,14 @@ MARIADBD = shutil.which("mariadbd", path=os.environ.get("PATH", "") + ":/usr/sbi
 
 
 class Server:
-    def __init__(self, number=1):
+    def __init__(self, number=1, *options):
         self.number = number
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="binlog-"))
         self.data = self.folder / "data"
         self.socket = self.folder / "s"
         user = "root" if os.getuid() == 0 else os.environ["USER"]
-        common = ["--no-defaults", f"--user={user}", f"--datadir={self.data}"]
+        # A server that starts removes the temporary tables of all others that use its tmpdir.
+        common = ["--no-defaults", f"--user={user}", f"--datadir={self.data}", f"--tmpdir={self.folder}"]
         subprocess.run(
             ["mariadb-install-db", *common, "--auth-root-authentication-method=normal", "--skip-test-db"],
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -28,7 +29,7 @@ class Server:
             [MARIADBD, *common, f"--socket={self.socket}", f"--pid-file={self.folder}/pid", "--skip-networking",
              "--log-bin=bin", "--binlog-format=ROW", "--binlog-row-metadata=FULL", "--binlog-checksum=CRC32",
              f"--server-id={number}", f"--gtid-domain-id={number}", f"--log-error={self.folder}/err",
-             "--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0", "--max-allowed-packet=64M"],
+             "--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0", "--max-allowed-packet=64M", *options],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         self.connection = self.connect()

@@ -82,8 +82,15 @@ static void try_field(struct fuzz *fuzz, const struct column *column, const stru
 	check_error(value_format(column, field, &fuzz->text, &err), &err);
 	enum err_code code = field_content(column, field, &fuzz->scratch, &bytes, &size, &err);
 	check_error(code, &err);
-	if (code == ERR_OK)
+	if (code == ERR_OK) {
+		struct content content = {.bytes = bytes, .size = (uint32_t)size};
+		bool is_text = content_is_text(column, &content);
+		buf_clear(&fuzz->text);
+		check_error(content_format(column, &content, !is_text, &fuzz->text, &err), &err);
+		if (is_text && fuzz->text.size > 0 && memchr(fuzz->text.data, '\0', fuzz->text.size) != NULL)
+			abort();
 		try_append(column, bytes, size);
+	}
 	check_error(value_uint(column, field, &number, &err), &err);
 	if (field->bytes != NULL)
 		touch(field->bytes, field->size);

@@ -28,7 +28,7 @@ static enum err_code decode(const uint8_t *bytes, size_t size, struct manifest *
 		memcpy(exact, bytes, size);
 	enum err_code code = manifest_decode(exact, size, ret, &err);
 	expect(code == ERR_OK || ((code == ERR_MALFORMED || code == ERR_UNSUPPORTED) && err.code == code &&
-	                          err.message[0] != '\0' && ret->count == 0));
+	                          err.message[0] != '\0' && ret->count == 0 && ret->writes.size == 0));
 	free(exact);
 	return code;
 }
@@ -36,15 +36,19 @@ static enum err_code decode(const uint8_t *bytes, size_t size, struct manifest *
 static void check_whole(const struct manifest *m)
 {
 	expect(m->count > 0 && m->count <= MANIFEST_TRANSACTIONS_MAX && m->context.count <= VECTOR_DOMAINS_MAX);
+	expect(m->kind <= MANIFEST_REPAIRED && (manifest_has_writes(m) ? m->count == 1 : m->writes.size == 0));
 	for (size_t i = 0; i < m->count; i++)
-		expect(m->transactions[i].seq > (i ? m->transactions[i - 1].seq : 0));
+		expect(m->transactions[i].seq > (i ? m->transactions[i - 1].seq : 0) &&
+		       (i + 1 == m->count || m->transactions[i].row_changes != MANIFEST_ALL_THE_REST));
 	for (uint32_t i = 0; i < m->context.count; i++)
 		expect(m->context.gtids[i].seq > 0 && (i == 0 || m->context.gtids[i].domain > m->context.gtids[i - 1].domain));
 }
 
 static bool same(const struct manifest *a, const struct manifest *b)
 {
-	bool equal = a->count == b->count && vector_equal(&a->context, &b->context);
+	bool equal = a->kind == b->kind && a->count == b->count && vector_equal(&a->context, &b->context) &&
+	             a->writes.size == b->writes.size &&
+	             (a->writes.size == 0 || memcmp(a->writes.data, b->writes.data, a->writes.size) == 0);
 	for (size_t i = 0; equal && i < a->count; i++) {
 		const struct manifest_transaction *x = &a->transactions[i], *y = &b->transactions[i];
 		equal = x->seq == y->seq && x->time == y->time && x->server == y->server && x->row_changes == y->row_changes;

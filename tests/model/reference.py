@@ -25,32 +25,69 @@ Rules
  settle     a key leaves the window when all its writes are known to be in every node's vector …
  group      … and so are those of the rows that have had a unique value in common with it. Settled alone, a claim that lost has no
             stamp any more, becomes the older one, and both rows are deleted.
+ policy     a column may have another policy than "the highest stamp": it decides among the surviving writes that no other surviving
+            write to the column knew. delta_apply adds up what every surviving write added; an insert adds to nothing, and ends what
+            was added to a row that it knew of.
+ excess     a sum that the column can't hold is shown as the nearest that it can, and stays in the window.
+
+Seeds from 1000 K on have the K-th of POLICIES.
 """
 import collections
 import random
 import sys
 
-Txn = collections.namedtuple("Txn", "origin seq time ctx stamp changes")  # changes: [(op, table, pk, {column: value})]
+# changes: [(op, table, pk, {column: value})]; deltas: {(table, pk): what it adds to v}
+Txn = collections.namedtuple("Txn", "origin seq time ctx stamp changes deltas")
 SETTLED = (-1, 0, 0)  # lower than any stamp
 COLUMNS = {"p": ("u", "w", "v"), "c": ("fk", "v"), "r": ("fk", "v")}
 UNIQUE = ("u", "w")
-RULES = ("clock", "settle", "group", "decide", "reference", "register")
+RULES = ("clock", "settle", "group", "decide", "reference", "register", "policy", "excess")
+LAST, FIRST, SITE, MAX, MIN, DELTA, ERROR = ("last_update_wins", "first_update_wins", "site_priority", "max", "min", "delta_apply",
+                                             "error")
+# of v, of the other columns
+POLICIES = ((LAST, LAST), (FIRST, FIRST), (SITE, SITE), (MAX, LAST), (MIN, FIRST), (DELTA, LAST), (ERROR, SITE), (DELTA, SITE))
+SITES = (2, 0)  # of site_priority: nodes 1 and 3 stand behind
+V_MAX = 2 ** 32 - 1  # v is unsigned, of four bytes
 GONE = "gone with its parent"
 without = set()
 
 
 class Write:
-    def __init__(self, txn, op, cols):
+    def __init__(self, txn, op, table, pk, cols):
         self.origin, self.seq, self.stamp, self.ctx = txn.origin, txn.seq, txn.stamp, txn.ctx
-        self.op, self.cols = op, dict(cols)
+        self.op, self.cols, self.delta = op, dict(cols), txn.deltas.get((table, pk))
 
     def knew(self, other):
         return other.seq <= self.ctx[other.origin]
 
 
+def choose(policy, col, writes):
+    """Of writes to the column that survive."""
+    if policy != LAST and "policy" not in without:
+        writes = [w for w in writes if not any(x.knew(w) for x in writes)]
+    if "register" in without:
+        return writes[-1]
+    if policy in (FIRST, ERROR):
+        return min(writes, key=lambda w: w.stamp)
+    return max(writes, key=lambda w: (
+        -(SITES + (w.origin,)).index(w.origin) if policy == SITE and w.origin in SITES else
+        -len(SITES) if policy == SITE else w.cols[col] if policy == MAX else -w.cols[col] if policy == MIN else 0, w.stamp))
+
+
+def add_up(base, writes):
+    """What v comes to: base and what these writes, which survive, added."""
+    inserts = [w for w in writes if w.op == "I"]
+
+    def counts(write):
+        start = max((i for i in inserts if i is write or write.knew(i)), key=lambda i: i.stamp, default=None)
+        return not any(i is not start and (start is None or i.knew(start)) for i in inserts)
+
+    return (base["v"] if base and not inserts else 0) + sum(w.delta for w in writes if "v" in w.cols and counts(w))
+
+
 class Node:
-    def __init__(self, me, count, rng, script, claimed):
-        self.me, self.count, self.rng, self.script = me, count, rng, script
+    def __init__(self, me, count, rng, script, claimed, policies):
+        self.me, self.count, self.rng, self.script, self.policies = me, count, rng, script, policies
         self.claimed = claimed  # for the checks: when each value was given to each row
         self.vector = [0] * count
         self.log, self.clock, self.latest = [], 100, 0  # latest: of the times in its log
@@ -62,20 +99,27 @@ class Node:
         self.next_pk, self.decisions = me + 1, 0
 
     # -- registers
-    def columns(self, key):
-        """({column: value} or None, {column: stamp}); the row may be gone with its parent"""
+    def surviving(self, key):
+        """(the base, the writes)"""
         writes = self.window.get(key, [])
         deletes = [w for w in writes if w.op == "D"]
-        row, stamps = {}, {}
-        if self.base.get(key) is not None and not deletes:
-            row, stamps = dict(self.base[key]), dict.fromkeys(self.base[key], SETTLED)
-        for w in writes:
-            if w.op == "D" or not all(w.knew(d) for d in deletes):
-                continue
-            for col, value in w.cols.items():
-                if col not in stamps or w.stamp > stamps[col] or "register" in without:
-                    row[col], stamps[col] = value, w.stamp
+        return self.base.get(key) if not deletes else None, [w for w in writes if w.op != "D" and all(map(w.knew, deletes))]
+
+    def columns(self, key):
+        """({column: value} or None, {column: stamp}); the row may be gone with its parent"""
+        base, writes = self.surviving(key)
+        row, stamps = dict(base or {}), dict.fromkeys(base or {}, SETTLED)
+        for col in COLUMNS[key[0]]:
+            those, policy = [w for w in writes if col in w.cols], self.policies[col != "v"]
+            if those:
+                chosen = choose(policy, col, those)
+                row[col], stamps[col] = chosen.cols[col], chosen.stamp
+            if policy == DELTA and col in row:
+                row[col] = min(max(add_up(base, writes), 0), V_MAX)
         return (row, stamps) if all(c in row for c in COLUMNS[key[0]]) else (None, {})
+
+    def has_excess(self, key):
+        return self.policies[0] == DELTA and "excess" not in without and not 0 <= add_up(*self.surviving(key)) <= V_MAX
 
     def register(self, key):
         """The same, but gone is gone."""
@@ -147,7 +191,8 @@ class Node:
         for group in self.groups() if "settle" not in without else [[key] for key in self.window]:
             if "group" in without:
                 group = [key for key in group if key in settled]
-            elif not all(key in settled and self.shown[key[0]].get(key[1]) == self.register(key)[0] for key in group):
+            elif not all(key in settled and self.shown[key[0]].get(key[1]) == self.register(key)[0] and not self.has_excess(key)
+                         for key in group):
                 continue
             for key in group:
                 # A row that is gone with its parent is kept: a write that doesn't know of that may give it another parent.
@@ -189,7 +234,7 @@ class Node:
     def record(self, txn):
         self.log.append(txn)
         for op, table, pk, cols in txn.changes:
-            write = Write(txn, op, cols)
+            write = Write(txn, op, table, pk, cols)
             self.window[table, pk].append(write)
             if op == "D" and table == "p":
                 self.cascade(pk)
@@ -211,10 +256,12 @@ class Node:
                 if col in cols:
                     self.claimed[pk, col, cols[col]].append(stamp)
         self.script.commit(self.me, self.clock, changes, decision)
+        deltas = {(table, pk): cols["v"] - (self.shown[table][pk]["v"] if op == "U" else 0)
+                  for op, table, pk, cols in changes if "v" in cols}
         for op, table, pk, cols in changes:  # what is done here shows here, also on a row whose new version is held back
             if op == "U":
                 self.shown[table][pk] = {**self.shown[table][pk], **cols}
-        self.record(Txn(self.me, self.vector[self.me], self.clock, ctx, stamp, changes))
+        self.record(Txn(self.me, self.vector[self.me], self.clock, ctx, stamp, changes, deltas))
 
     def application(self):
         rng, parents = self.rng, self.shown["p"]
@@ -290,7 +337,8 @@ class NoScript:
 
 
 class Script:
-    """C node time decision changes…   a commit        R node peer   one transaction of the peer's log is read
+    """N nodes   P policy policy   of v, of the other columns
+    C node time decision changes…   a commit        R node peer   one transaction of the peer's log is read
     E node   what everybody has leaves the window        S node rows…  what it shows"""
 
     def commit(self, node, time, changes, decision):
@@ -321,9 +369,11 @@ def run(seed, script):
     rng = random.Random(seed)
     count, shape = rng.choice((2, 2, 3, 4)), rng.choice(("mesh", "ring", "star"))
     claimed = collections.defaultdict(list)
-    nodes = [Node(i, count, rng, script, claimed) for i in range(count)]
+    policies = POLICIES[seed // 1000 % len(POLICIES)]
+    nodes = [Node(i, count, rng, script, claimed, policies) for i in range(count)]
     if isinstance(script, Script):
         print("N", count)
+        print("P", *policies)
     links = [(a, b) for a in range(count) for b in range(count) if a != b and
              (shape == "mesh" or shape == "ring" and (a - b) % count in (1, count - 1) or shape == "star" and 0 in (a, b))]
     up = dict.fromkeys(links, True)

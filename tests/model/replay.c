@@ -22,27 +22,33 @@
 
 enum { NODES_MAX = 9, TABLES = 3, ROWS_MAX = 2048, COLUMNS_MAX = 4, CHANGES_MAX = 2 };
 
-static const struct merge_columns uniques[] = {{1, (const uint32_t[]){1}}, {1, (const uint32_t[]){2}}};
-static const struct merge_reference set_null = {{1, (const uint32_t[]){1}}, 1000, MERGE_SET_NULL};
-static const struct merge_reference cascades = {{1, (const uint32_t[]){1}}, 1000, MERGE_CASCADE};
-static const struct merge_table tables[TABLES] = {
+static const struct merge_columns uniques[] = {{.count = 1, .columns = (const uint32_t[]){1}},
+                                               {.count = 1, .columns = (const uint32_t[]){2}}};
+static const struct merge_reference set_null = {{.count = 1, .columns = (const uint32_t[]){1}}, 1000, MERGE_SET_NULL};
+static const struct merge_reference cascades = {{.count = 1, .columns = (const uint32_t[]){1}}, 1000, MERGE_CASCADE};
+static const uint32_t sites[] = {3, 1};
+static struct merge_column_policy policies[TABLES][4]; /* v, the last column, has one, the others another */
+static struct merge_table tables[TABLES] = {
     {.id = 1000,
      .column_count = 4,
-     .key = {1, (const uint32_t[]){0}},
+     .key = {.count = 1, .columns = (const uint32_t[]){0}},
      .unique_count = 2,
      .uniques = uniques,
+     .policies = policies[0],
      .depth = 0},
     {.id = 2000,
      .column_count = 3,
-     .key = {1, (const uint32_t[]){0}},
+     .key = {.count = 1, .columns = (const uint32_t[]){0}},
      .reference_count = 1,
      .references = &set_null,
+     .policies = policies[1],
      .depth = 1},
     {.id = 3000,
      .column_count = 3,
-     .key = {1, (const uint32_t[]){0}},
+     .key = {.count = 1, .columns = (const uint32_t[]){0}},
      .reference_count = 1,
      .references = &cascades,
+     .policies = policies[2],
      .depth = 1},
 };
 static const char *const columns[TABLES] = {"pk u w v", "pk fk v", "pk fk v"};
@@ -144,11 +150,17 @@ static bool same(const struct server_row *a, const struct server_row *b, int tab
 
 /* ---- Between the server's rows and the engine's ---- */
 
+/* v is an integer; of the others the highest byte comes first, so that bytes sort as the numbers do. */
+static uint32_t byte_shift(int table, uint32_t column, uint32_t byte)
+{
+	return 8 * (column == tables[table].column_count - 1 ? byte : 3 - byte);
+}
+
 static void to_values(const struct server_row *row, int table, uint8_t bytes[COLUMNS_MAX][4], struct content *values)
 {
 	for (uint32_t c = 0; c < tables[table].column_count; c++) {
-		for (int b = 0; b < 4; b++) /* the highest byte first, so that bytes sort as the numbers do */
-			bytes[c][b] = (uint8_t)(row->values[c] >> (24 - 8 * b));
+		for (uint32_t b = 0; b < 4; b++)
+			bytes[c][b] = (uint8_t)(row->values[c] >> byte_shift(table, c, b));
 		values[c] = (struct content){.bytes = bytes[c], .size = 4, .is_null = row->is_null[c]};
 	}
 }
@@ -158,8 +170,8 @@ static struct server_row from_values(const struct content *values, int table)
 	struct server_row row = {.there = values != NULL};
 	for (uint32_t c = 0; values != NULL && c < tables[table].column_count; c++) {
 		row.is_null[c] = values[c].is_null;
-		for (int b = 0; !values[c].is_null && b < 4; b++)
-			row.values[c] = row.values[c] << 8 | values[c].bytes[b];
+		for (uint32_t b = 0; !values[c].is_null && b < 4; b++)
+			row.values[c] |= (uint32_t)values[c].bytes[b] << byte_shift(table, c, b);
 	}
 	return row;
 }
@@ -247,6 +259,8 @@ static void note_records(const struct node *n, const struct merge_record *record
 			fail("node %d: a record of nothing", me);
 		if (loser->origin != me && !is_claim)
 			fail("node %d records what it has not written", me);
+		if (r->winner.seq > 0 && !is_claim && r->remote == NULL && r->policy != MERGE_DELETE_WINS)
+			fail("node %d: a record without what it lost to in %s %u", me, columns[table], pk);
 		/* A row may have been known and yet not shown where another claimed its unique value. */
 		if (!is_claim && (knew(winner, loser) || knew(loser, winner)))
 			fail("node %d: a false conflict (%s) in %s %u", me, merge_kind_name(r->kind), columns[table], pk);
@@ -360,6 +374,8 @@ static void check_losses(void)
 				bool changed = c->op == MERGE_INSERT || c->before.values[k] != c->after.values[k] ||
 				               c->before.is_null[k] != c->after.is_null[k];
 				bool is_there = now->there && !now->is_null[k] && now->values[k] == c->after.values[k];
+				if (policies[c->table][k].policy == MERGE_DELTA_APPLY && now->there)
+					continue; /* a part of what is there: the reference tells whether the right one */
 				if (changed && !is_there && !is_in_a_record(c->table, c->after.values[0], k, c->after.values[k]) &&
 				    !is_overwritten(t, c, k))
 					fail("lost in silence: %u-%llu wrote %u into column %u of %s %u", t->head.gtid.domain,
@@ -473,8 +489,8 @@ static bool decide(int me, uint32_t time)
 	struct node *n = &nodes[me];
 	struct merge_step step;
 	struct merge_record claim;
-	bool any = false;
-	while (merge_decision(n->merge, &step, &claim)) {
+	bool any = false, is_shown;
+	while (merge_decision(n->merge, &step, &is_shown, &claim)) {
 		struct transaction *t = transaction_new(time);
 		note_records(n, &claim, 1, true);
 		t->context = vector_of(n->vector);
@@ -498,13 +514,15 @@ static void on_commit(char **at)
 	t->count = number(at);
 	struct merge_step decision = {0};
 	struct merge_record claim;
-	bool wanted = merge_decision(n->merge, &decision, &claim);
+	bool is_shown = false;
+	bool wanted = merge_decision(n->merge, &decision, &is_shown, &claim);
 	if (wanted != is_decision)
 		fail("node %d: %s", me, wanted ? "the engine wants a decision" : "the engine knows of no decision");
 	if (wanted)
 		note_records(n, &claim, 1, true);
 	struct server_row loser = is_decision ? from_values(decision.before, 0) : (struct server_row){0};
-	bool is_shown = is_decision && n->rows[0][loser.values[0]].there;
+	if (is_decision && is_shown != n->rows[0][loser.values[0]].there)
+		fail("node %d: the engine says that the row to delete is %s", me, is_shown ? "shown" : "not shown");
 	if (is_decision && !is_shown) /* a delete of what isn't shown: the row is put there for read_change alone */
 		n->rows[0][loser.values[0]] = loser;
 	t->context = vector_of(n->vector);
@@ -632,7 +650,8 @@ static void finish(void)
 	for (int i = 0; i < node_count; i++) {
 		struct merge_step ignored;
 		struct merge_record claim;
-		if (merge_decision(nodes[i].merge, &ignored, &claim))
+		bool is_shown;
+		if (merge_decision(nodes[i].merge, &ignored, &is_shown, &claim))
 			fail("node %d has yet to decide", i);
 		held += merge_counts(nodes[i].merge).held;
 		rows += merge_counts(nodes[i].merge).rows;
@@ -657,9 +676,32 @@ static void finish(void)
 	everything_count = step_count = 0;
 }
 
+static enum merge_policy policy_named(const char *name)
+{
+	int p = MERGE_LAST_UPDATE_WINS;
+	while (p < MERGE_DELETE_WINS && strcmp(merge_policy_name((enum merge_policy)p), name) != 0)
+		p++;
+	if (p == MERGE_DELETE_WINS)
+		fail("no policy %s", name);
+	return (enum merge_policy)p;
+}
+
+static void set_policies(enum merge_policy of_v, enum merge_policy of_others)
+{
+	for (int t = 0; t < TABLES; t++)
+		for (uint32_t c = 0; c < tables[t].column_count; c++)
+			policies[t][c] = (struct merge_column_policy){
+			    .policy = c == tables[t].column_count - 1 ? of_v : of_others,
+			    .type = {.order = MERGE_ORDER_INTEGER, .is_unsigned = true},
+			    .site_count = 2,
+			    .sites = sites,
+			};
+}
+
 static void replay(FILE *script)
 {
 	static char line[1 << 20];
+	enum merge_policy of_v;
 	int me, peer;
 	for (line_number = 1; fgets(line, sizeof line, script) != NULL; line_number++) {
 		char *at = NULL, *what = strtok_r(line, " \n", &at);
@@ -670,9 +712,14 @@ static void replay(FILE *script)
 			if (nodes != NULL)
 				finish();
 			node_count = (int)number(&at);
+			set_policies(MERGE_LAST_UPDATE_WINS, MERGE_LAST_UPDATE_WINS);
 			nodes = mem_alloc((size_t)node_count * sizeof *nodes);
 			for (int i = 0; i < node_count; i++)
 				nodes[i].merge = merge_new((uint32_t)i + 1);
+			break;
+		case 'P':
+			of_v = policy_named(word(&at));
+			set_policies(of_v, policy_named(word(&at)));
 			break;
 		case 'C':
 			on_commit(&at);

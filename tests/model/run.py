@@ -8,7 +8,9 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 REFERENCE = [sys.executable, str(HERE / "reference.py")]
+POLICIES = 8  # reference.py's
 KEPT = [1, 12, 19, 42, 60, 94, 108, 195, 224, 290]  # seeds that once found something
+SEEDS_OF = {"policy": (20, 1000), "excess": (60, 5320)}  # how many, from which; where it isn't 20
 
 
 def reference(*args):
@@ -16,11 +18,13 @@ def reference(*args):
 
 
 def check_reference():
-    whole = reference(60)
-    print(f"reference: {whole.stdout.strip()}")
-    failed = whole.returncode != 0
-    for rule in ("clock", "settle", "group", "decide", "reference", "register"):
-        noticed = reference("--without", rule, 20).returncode == 1
+    failed = False
+    for policies in range(POLICIES):
+        whole = reference(60 if policies == 0 else 20, 1000 * policies)
+        print(f"reference: {whole.stdout.strip()}")
+        failed |= whole.returncode != 0
+    for rule in ("clock", "settle", "group", "decide", "reference", "register", "policy", "excess"):
+        noticed = reference("--without", rule, *SEEDS_OF.get(rule, (20,))).returncode == 1
         print(f"without {rule}: {'noticed' if noticed else 'NOT NOTICED'}")
         failed |= not noticed
     return failed
@@ -28,7 +32,7 @@ def check_reference():
 
 def check_engine(replay, seeds=100, first=0):
     failed = 0
-    for seed in dict.fromkeys([*KEPT, *range(int(first), int(first) + int(seeds))]):
+    for seed in dict.fromkeys([*KEPT, *(seed + 1000 * (seed % POLICIES) for seed in range(int(first), int(first) + int(seeds)))]):
         script = reference("--script", seed)
         if script.returncode != 0:
             print(f"seed {seed}: the reference fails: {script.stderr[-300:]}")

@@ -449,6 +449,163 @@ static void test_strings_are_escaped_or_hex(void **state)
 	assert_text(&point, "\2\0\0\0ab", 6, "x'6162'");
 }
 
+/* ---- contents as text that can be written back ---- */
+
+static void assert_content(const struct column *column, const void *bytes, size_t size, bool is_text,
+                           const char *expected)
+{
+	uint8_t *exact = malloc(size ? size : 1);
+	memcpy(exact, bytes, size);
+	struct content content = {.bytes = exact, .size = (uint32_t)size};
+	struct buf text = {0};
+	struct err err;
+	assert_int_equal(content_is_text(column, &content), is_text);
+	if (content_format(column, &content, !is_text, &text, &err) != ERR_OK)
+		fail_msg("type %u: %s", column->type, err.message);
+	assert_string_equal(buf_str(&text), expected);
+	free(exact);
+	buf_free(&text);
+}
+
+/* A conflict record's texts are written back by SQL: a quote, an escape or a local time would be another value. */
+static void test_contents_that_are_no_strings(void **state)
+{
+	(void)state;
+	static const struct {
+		uint8_t type;
+		uint16_t metadata;
+		const char *bytes;
+		size_t size;
+		const char *text;
+	} cases[] = {
+	    {COLUMN_TINY, 0, "\xfe", 1, "-2"},
+	    {COLUMN_LONGLONG, 0, "\xff\xff\xff\xff\xff\xff\xff\x7f", 8, "9223372036854775807"},
+	    {COLUMN_DOUBLE, 8, "\x9a\x99\x99\x99\x99\x99\xb9\x3f", 8, "0.1"},
+	    {COLUMN_FLOAT, 4, "\0\0\x80\x4b", 4, "16777216"}, /* SELECT shows 16777200 */
+	    {COLUMN_NEWDECIMAL, 10 << 8 | 3, "\x7f\xed\x29\x78\xfc\x84", 6, "-1234567.891"},
+	    {COLUMN_YEAR, 0, "\0", 1, "0000"},
+	    {COLUMN_DATE, 0, "\x5d\xd0\x0f", 3, "2024-02-29"},
+	    {COLUMN_TIME2, 2, "\x7f\xff\xff\xf6", 4, "-00:00:00.10"},
+	    {COLUMN_DATETIME2, 3, "\x99\xb2\xba\xc8\xb8\x04\xce", 7, "2024-02-29 12:34:56.123"},
+	    {COLUMN_TIME, 0, "\x25\xd8\xff", 3, "-01:02:03"},
+	    {COLUMN_DATETIME, 0, "\x45\xec\xe7\x33\x5f\x12\0\0", 8, "2020-01-02 03:04:05"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct column column = column_of(cases[i].type, cases[i].metadata);
+		assert_content(&column, cases[i].bytes, cases[i].size, true, cases[i].text);
+	}
+	struct column bit = column_of(COLUMN_BIT, 9);
+	assert_content(&bit, "\1\xa5", 2, false, "01a5");
+	struct content null = {.is_null = true}, five = {.bytes = (const uint8_t *)"12345", .size = 5};
+	assert_true(content_is_text(&bit, &null));
+	struct column number = column_of(COLUMN_LONG, 0);
+	struct buf text = {0};
+	struct err err;
+	assert_int_equal(content_format(&number, &five, false, &text, &err), ERR_MALFORMED);
+	assert_int_equal(text.size, 0);
+}
+
+/* A moment is told in UTC, on the leap days, too; 0 is the zero date, not 1970. */
+static void test_contents_of_timestamps(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t seconds;
+		const char *text;
+	} cases[] = {
+	    {0, "0000-00-00 00:00:00"},          {1, "1970-01-01 00:00:01"},          {68169599, "1972-02-28 23:59:59"},
+	    {68169600, "1972-02-29 00:00:00"},   {951782400, "2000-02-29 00:00:00"},  {951868800, "2000-03-01 00:00:00"},
+	    {1709210096, "2024-02-29 12:34:56"}, {1735689599, "2024-12-31 23:59:59"}, {1735689600, "2025-01-01 00:00:00"},
+	    {2147483647, "2038-01-19 03:14:07"}, {4107542399, "2100-02-28 23:59:59"}, {4107542400, "2100-03-01 00:00:00"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		uint32_t s = cases[i].seconds;
+		uint8_t bytes[4] = {(uint8_t)(s >> 24), (uint8_t)(s >> 16), (uint8_t)(s >> 8), (uint8_t)s};
+		struct column column = column_of(COLUMN_TIMESTAMP2, 0), old = column_of(COLUMN_TIMESTAMP, 0);
+		assert_content(&column, bytes, 4, true, cases[i].text);
+		assert_content(&old, &s, 4, true, cases[i].text);
+	}
+	struct column fraction = column_of(COLUMN_TIMESTAMP2, 6), old = column_of(COLUMN_TIMESTAMP, 1);
+	assert_content(&fraction, "\0\0\0\0\0\0\0", 7, true, "0000-00-00 00:00:00.000000");
+	assert_content(&fraction, "\0\0\0\1\0\0\7", 7, true, "1970-01-01 00:00:01.000007");
+	assert_content(&old, "\x5e\x0d\x5d\xa5\x09", 5, true, "2020-01-02 03:04:05.9");
+}
+
+/* latin1's bytes as if they were UTF-8 would be another name, or none. */
+static void test_contents_of_strings(void **state)
+{
+	(void)state;
+	enum { LATIN1 = 8, ASCII = 11, UTF8MB3 = 33, UTF8MB4 = 45, BINARY = 63, CP1251 = 51, UCS2 = 35 };
+	static const struct {
+		uint16_t collation;
+		const char *bytes;
+		size_t size;
+		bool is_text;
+		const char *text;
+	} cases[] = {
+	    {UTF8MB4, "", 0, true, ""},
+	    {UTF8MB4, "it's \\ \n\x1b", 9, true, "it's \\ \n\x1b"},
+	    {UTF8MB4, "\xf0\x9f\x94\x91", 4, true, "\xf0\x9f\x94\x91"},
+	    {UTF8MB4, "a\0b", 3, false, "610062"},
+	    {UTF8MB4, "\xfc", 1, false, "fc"},
+	    {2304, "\xc3\xbc", 2, true, "\xc3\xbc"}, /* utf8mb4_uca1400_ai_ci */
+	    {1070, "\xc3\xbc", 2, true, "\xc3\xbc"}, /* utf8mb4_nopad_bin */
+	    {UTF8MB3, "\xc3\xbc", 2, true, "\xc3\xbc"},
+	    {LATIN1, "plain", 5, true, "plain"},
+	    {LATIN1, "gr\xfcn", 4, false, "6772fc6e"},
+	    {LATIN1, "\xc3\xbc", 2, false, "c3bc"},
+	    {LATIN1 + 1024, "plain", 5, true, "plain"},
+	    {ASCII, "plain", 5, true, "plain"},
+	    {CP1251, "plain", 5, false, "706c61696e"},
+	    {UCS2, "\0a", 2, false, "0061"},
+	    {2560, "\0a", 2, false, "0061"}, /* ucs2_uca1400_ai_ci */
+	    {BINARY, "plain", 5, false, "706c61696e"},
+	    {0, "plain", 5, false, "706c61696e"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct column column = column_of(COLUMN_VARCHAR, 100);
+		column.collation = cases[i].collation;
+		assert_content(&column, cases[i].bytes, cases[i].size, cases[i].is_text, cases[i].text);
+	}
+	struct column binary = column_of(COLUMN_STRING, 4), point = column_of(COLUMN_GEOMETRY, 4);
+	binary.collation = BINARY; /* a UUID that ends in zeros is logged without them, and refused without them */
+	assert_content(&binary, "\1", 1, false, "01000000");
+	assert_content(&point, "ab", 2, false, "6162");
+}
+
+/* A label is text in its column's character set; a set's comma, too. */
+static void test_contents_of_enums_and_sets(void **state)
+{
+	(void)state;
+	enum { UTF8MB4 = 45, UCS2 = 35, UTF16LE = 56, UTF32 = 60 };
+	static const char *const labels[] = {"a", "it's", "\xc3\xbc"};
+	static const uint16_t sizes[] = {1, 4, 2};
+	struct column e = column_of(COLUMN_ENUM, 2), set = column_of(COLUMN_SET, 1);
+	assert_content(&e, "\2\0", 2, true, "2");
+	assert_content(&set, "\5", 1, true, "5");
+	e.label_count = set.label_count = 3;
+	e.labels = set.labels = labels;
+	e.label_sizes = set.label_sizes = sizes;
+	e.collation = set.collation = UTF8MB4;
+	assert_content(&e, "\2\0", 2, true, "it's");
+	assert_content(&e, "\0\0", 2, true, ""); /* the '' of a failed insert */
+	assert_content(&set, "\7", 1, true, "a,it's,\xc3\xbc");
+	assert_content(&set, "\0", 1, true, "");
+	static const char *const wide[] = {"\0a", "\0b"};
+	static const uint16_t wide_sizes[] = {2, 2};
+	set.label_count = 2;
+	set.labels = wide;
+	set.label_sizes = wide_sizes;
+	static const struct {
+		uint16_t collation;
+		const char *text;
+	} cases[] = {{UCS2, "0061002c0062"}, {UTF16LE, "00612c000062"}, {UTF32, "00610000002c0062"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		set.collation = cases[i].collation;
+		assert_content(&set, "\3", 1, false, cases[i].text);
+	}
+}
+
 /* ---- compressed columns ---- */
 
 static struct buf compressed_value(const char *value, bool raw, uint32_t said_size)
@@ -535,6 +692,87 @@ static void test_compressed_columns_damaged(void **state)
 	buf_free(&value);
 }
 
+/* ---- What SELECT says, as contents ---- */
+
+/* A row that is in no log is read from the server: a value that comes out otherwise makes a row that nobody wrote. */
+static void test_texts_of_contents(void **state)
+{
+	(void)state;
+	static const struct {
+		struct column column;
+		const char *text, *again; /* NULL: the same */
+	} cases[] = {
+	    {{.type = COLUMN_TINY}, "-128", NULL},
+	    {{.type = COLUMN_INT24, .is_unsigned = true}, "16777215", NULL},
+	    {{.type = COLUMN_LONGLONG}, "-9223372036854775808", NULL},
+	    {{.type = COLUMN_LONGLONG, .is_unsigned = true}, "18446744073709551615", NULL},
+	    {{.type = COLUMN_YEAR}, "2155", NULL},
+	    {{.type = COLUMN_YEAR}, "0000", NULL},
+	    {{.type = COLUMN_FLOAT, .metadata = 4}, "1.1", NULL},
+	    {{.type = COLUMN_DOUBLE, .metadata = 8}, "-1e-300", NULL},
+	    {{.type = COLUMN_NEWDECIMAL, .metadata = 20 << 8 | 6}, "-12345678901234.000001", NULL},
+	    {{.type = COLUMN_NEWDECIMAL, .metadata = 20 << 8 | 6}, "7", "7.000000"},
+	    {{.type = COLUMN_NEWDECIMAL, .metadata = 3 << 8 | 3}, "0.125", NULL},
+	    {{.type = COLUMN_NEWDECIMAL, .metadata = 38 << 8 | 38}, "-0.00000000000000000000000000000000000001", NULL},
+	    {{.type = COLUMN_DATE}, "9999-12-31", NULL},
+	    {{.type = COLUMN_DATE}, "0000-00-00", NULL},
+	    {{.type = COLUMN_TIME2}, "-838:59:59", NULL},
+	    {{.type = COLUMN_TIME2, .metadata = 6}, "-00:00:00.000001", NULL},
+	    {{.type = COLUMN_TIME2, .metadata = 3}, "12:34:56.789", NULL},
+	    {{.type = COLUMN_TIME}, "-12:34:56", NULL},
+	    {{.type = COLUMN_DATETIME2, .metadata = 1}, "2024-02-29 23:59:59.9", NULL},
+	    {{.type = COLUMN_DATETIME2}, "1000-01-01 00:00:00", NULL},
+	    {{.type = COLUMN_DATETIME}, "2024-02-29 23:59:59", NULL},
+	    {{.type = COLUMN_TIMESTAMP2, .metadata = 6}, "1709210096.000004", "2024-02-29 12:34:56.000004"},
+	    {{.type = COLUMN_TIMESTAMP2}, "0", "0000-00-00 00:00:00"},
+	    {{.type = COLUMN_BIT, .metadata = 10}, "513", "0201"},
+	    {{.type = COLUMN_ENUM, .metadata = 2}, "300", NULL},
+	    {{.type = COLUMN_VARCHAR, .metadata = 20, .collation = 45}, "67C3BC", "g\xc3\xbc"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const struct column *column = &cases[i].column;
+		const char *expected = cases[i].again != NULL ? cases[i].again : cases[i].text;
+		struct buf bytes = {0}, text = {0};
+		struct err err;
+		if (content_parse(column, cases[i].text, &bytes, &err) != ERR_OK)
+			fail_msg("%s: %s", cases[i].text, err.message);
+		struct content content = {.bytes = bytes.data, .size = (uint32_t)bytes.size};
+		if (content_format(column, &content, column->type == COLUMN_BIT, &text, &err) != ERR_OK)
+			fail_msg("%s: %s", cases[i].text, err.message);
+		assert_string_equal(buf_str(&text), expected);
+		buf_free(&bytes);
+		buf_free(&text);
+	}
+}
+
+static void test_texts_that_are_no_contents(void **state)
+{
+	(void)state;
+	static const struct {
+		struct column column;
+		const char *text;
+	} cases[] = {
+	    {{.type = COLUMN_LONG}, ""},
+	    {{.type = COLUMN_LONG}, "7x"},
+	    {{.type = COLUMN_NEWDECIMAL, .metadata = 4 << 8 | 2}, "123.00"},
+	    {{.type = COLUMN_NEWDECIMAL, .metadata = 4 << 8 | 2}, "1.234"},
+	    {{.type = COLUMN_DATE}, "2024-02"},
+	    {{.type = COLUMN_DATETIME2}, "2024-02-29"},
+	    {{.type = COLUMN_DATETIME, .metadata = 3}, "2024-02-29 12:00:00.123"},
+	    {{.type = COLUMN_TIME2, .metadata = 6}, "12:00:00.1234567"},
+	    {{.type = COLUMN_TIMESTAMP2}, "99999999999"},
+	    {{.type = COLUMN_VARCHAR, .metadata = 20}, "6"},
+	    {{.type = COLUMN_VARCHAR, .metadata = 20}, "6g"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct buf bytes = {0};
+		struct err err;
+		if (content_parse(&cases[i].column, cases[i].text, &bytes, &err) != ERR_MALFORMED || bytes.size > 0)
+			fail_msg("%s was taken", cases[i].text);
+		buf_free(&bytes);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -551,6 +789,12 @@ int main(void)
 	    cmocka_unit_test(test_times),
 	    cmocka_unit_test(test_bits_enums_sets),
 	    cmocka_unit_test(test_strings_are_escaped_or_hex),
+	    cmocka_unit_test(test_contents_that_are_no_strings),
+	    cmocka_unit_test(test_contents_of_timestamps),
+	    cmocka_unit_test(test_contents_of_strings),
+	    cmocka_unit_test(test_contents_of_enums_and_sets),
+	    cmocka_unit_test(test_texts_of_contents),
+	    cmocka_unit_test(test_texts_that_are_no_contents),
 	    cmocka_unit_test(test_compressed_columns),
 	    cmocka_unit_test(test_compressed_columns_damaged),
 	};

@@ -20,6 +20,13 @@
 #include "merge/window.h"
 #include "merge/window_data.h"
 
+/* TSan is slow, and this has one thread. */
+#ifdef __SANITIZE_THREAD__
+enum { LESS = 5 };
+#else
+enum { LESS = 1 };
+#endif
+
 /* splitmix64 */
 static uint64_t next_random(uint64_t *seed)
 {
@@ -622,7 +629,7 @@ static void test_a_row_that_is_written_very_often(void **state)
 static void test_a_million_records(void **state)
 {
 	(void)state;
-	enum { RECORDS = 1000000, STEP = 50000 };
+	enum { RECORDS = 1000000 / LESS, STEP = 50000 };
 	struct disk disk;
 	struct window *w = window_on(&disk);
 	struct window_chain chain = {0};
@@ -731,7 +738,7 @@ static void test_bytes_on_both_sides_of_the_buffer(void **state)
 static void test_much_is_settled_in_parts(void **state)
 {
 	(void)state;
-	enum { RECORDS = 500000 };
+	enum { RECORDS = 500000 / LESS };
 	struct disk disk;
 	struct window *w = window_on(&disk);
 	const uint64_t key = 1;

@@ -1,0 +1,296 @@
+#include "link/errands.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "admin/control.h"
+#include "base/log.h"
+#include "node/address.h"
+#include "node/peers.h"
+#include "node/requests.h"
+#include "sql/server.h"
+
+/* One request as it is worked on. */
+struct errand {
+	const struct errands *all;
+	const struct settings *settings;
+	struct connection *connection;
+	const struct request *request;
+	char why[900]; /* what it waits for that doesn't come by itself */
+};
+
+static enum err_code not_read_yet(struct err *err)
+{
+	return err_set(err, ERR_BUSY, "this node's own log isn't read up to its end yet");
+}
+
+/* From where the node reads this node's log that takes a copy now; JSON, appended. Of two nodes each has all of the copy then. Where there are
+ * others, one may lack some of it, and the node's history has to begin with that (`seed`, server_seed): behind where this node's own tail may
+ * start, if its log still has all from there. */
+static enum err_code append_position(struct errand *e, struct buf *to, struct err *err)
+{
+	struct server_position position;
+	struct buf vector = {0};
+	bool has_gap = false, has_others = e->settings->node_count > 2;
+	uint32_t me = e->settings->node_id;
+	enum err_code code = ERR_OK;
+	state_tail_position(e->all->state, &position);
+	if (has_others)
+		code = server_has_gap(e->connection, me, &has_gap, err);
+	if (code == ERR_OK && has_gap)
+		return err_set(err, ERR_UNSUPPORTED,
+		               "node %u has purged from its log what other nodes may lack, too; take the copy --from another, "
+		               "or: syncline "
+		               "forget %u, and join anew",
+		               (unsigned)me, (unsigned)e->request->node);
+	if (code == ERR_OK && has_others)
+		code = server_first_position(e->connection, me, &position, err);
+	if (code != ERR_OK)
+		return code;
+	vector_format(&position.vector, &vector);
+	json_t *root = json_pack("{s:s, s:I, s:b}", "position", buf_str(&vector), "latest", (json_int_t)position.latest,
+	                         "seed", (int)has_others);
+	char *text = json_dumps(root, JSON_COMPACT);
+	buf_append_str(to, text);
+	free(text);
+	json_decref(root);
+	buf_free(&vector);
+	return ERR_OK;
+}
+
+static bool view_of(const struct errands *e, uint32_t peer, struct link_view *ret)
+{
+	for (size_t i = 0; i < e->link_count; i++) {
+		link_view(e->links[i], ret);
+		if (ret->peer == peer)
+			return true;
+	}
+	return false;
+}
+
+/* Whether this node has read that node's log up to the vector. Domain `but` doesn't count; 0: all do. */
+static bool has_read(struct errand *e, uint32_t peer, const struct vector *vector, uint32_t but)
+{
+	struct link_view view;
+	if (!view_of(e->all, peer, &view)) {
+		snprintf(e->why, sizeof e->why, "node %u has no link from node %u", (unsigned)e->settings->node_id,
+		         (unsigned)peer);
+		return false;
+	}
+	bool has = true;
+	for (uint32_t i = 0; i < vector->count; i++)
+		has = has && (vector->gtids[i].domain == but || vector_has(&view.position, &vector->gtids[i]));
+	if (!has && view.state != LINK_LIVE && view.state != LINK_CATCHING_UP)
+		snprintf(e->why, sizeof e->why, "the link there from node %u is %s: %s", (unsigned)peer,
+		         view.paused ? "held" : link_state_name(view.state), view.why);
+	return has;
+}
+
+/* True once nothing of the link runs any more; a file keeps it so. */
+static bool is_held(struct errand *e, enum err_code *code, struct err *err)
+{
+	struct link_view view;
+	uint32_t node = e->request->node;
+	if (!control_is_paused(e->settings->state_dir, node)) {
+		*code = control_pause(e->settings->state_dir, node, err);
+		for (size_t i = 0; i < e->all->link_count; i++)
+			link_look(e->all->links[i]);
+		state_wake(e->all->state);
+		return false;
+	}
+	return view_of(e->all, node, &view) && view.paused && view.state == LINK_CONNECTING;
+}
+
+static enum err_code release(const struct errand *e, struct err *err)
+{
+	enum err_code code = control_resume(e->settings->state_dir, e->request->node, err);
+	state_wake(e->all->state);
+	return code;
+}
+
+static enum err_code done(const struct errand *e, uint32_t latest, struct err *err)
+{
+	return request_answer(e->connection, e->request, REQUEST_DONE, "", latest, err);
+}
+
+static enum err_code start_anew(const struct errand *e, struct err *err)
+{
+	return write(e->all->reload_fd, "r", 1) == 1 ? ERR_OK
+	                                             : err_set(err, ERR_IO, "can't start anew with the new settings");
+}
+
+/* Where the node's log begins from now on: all before that is here. */
+static enum err_code save_cursor(const struct errand *e, uint32_t *ret_latest, struct err *err)
+{
+	struct server_position cursor, here;
+	enum err_code code = vector_parse(e->request->text, &cursor.vector, err);
+	state_tail_position(e->all->state, &here);
+	for (uint32_t i = 0; code == ERR_OK && i < cursor.vector.count; i++)
+		if (cursor.vector.gtids[i].domain != e->request->node && !vector_has(&here.vector, &cursor.vector.gtids[i]))
+			code = not_read_yet(err); /* the latest time has to be one that covers it */
+	if (code != ERR_OK)
+		return code;
+	*ret_latest = cursor.latest = here.latest;
+	return server_save_position(e->connection, e->request->node, &cursor, err);
+}
+
+/* ---- A copy ---- */
+
+static enum err_code give_copy(struct errand *e, struct err *err)
+{
+	const struct settings *s = e->settings;
+	struct buf answer = {0};
+	enum err_code code = append_position(e, &answer, err);
+	if (code == ERR_OK)
+		code = request_let_copy(e->connection, e->request->node, s->database_count, s->databases, err);
+	if (code == ERR_OK)
+		code = request_answer(e->connection, e->request, REQUEST_READY, buf_str(&answer), 0, err);
+	if (code == ERR_OK)
+		log_line(LOG_LEVEL_INFO, "main", "node %u takes a copy; its link is held", (unsigned)e->request->node);
+	buf_free(&answer);
+	return code;
+}
+
+/* `number`: what only that node has needn't come here. What it would have recorded and decided of its own writes that are new here is done here:
+ * it gets to know of them by this node's log, where they come last. */
+static enum err_code copy_asked(struct errand *e, struct err *err)
+{
+	struct vector wants;
+	enum err_code code = vector_parse(e->request->text, &wants, err);
+	if (code != ERR_OK)
+		return code;
+	state_speak_for(e->all->state, e->request->node, true);
+	if (e->request->number == 0 &&
+	    !has_read(e, e->request->node, &wants, 0)) /* held: an earlier look came to nothing */
+		return control_is_paused(e->settings->state_dir, e->request->node) ? release(e, err) : ERR_OK;
+	if (!is_held(e, &code, err) || code != ERR_OK || state_has_work(e->all->state))
+		return code;
+	return give_copy(e, err);
+}
+
+static enum err_code copy_said(struct errand *e, struct err *err)
+{
+	uint32_t latest = 0;
+	state_speak_for(e->all->state, e->request->node, false);
+	enum err_code code = save_cursor(e, &latest, err);
+	if (code == ERR_OK)
+		code = request_end_copy(e->connection, e->request->node, err);
+	if (code == ERR_OK)
+		code = done(e, latest, err);
+	if (code == ERR_OK)
+		log_line(LOG_LEVEL_INFO, "main", "node %u has the copy and is back", (unsigned)e->request->node);
+	return code == ERR_OK ? release(e, err) : code;
+}
+
+static enum err_code copy_cancelled(struct errand *e, struct err *err)
+{
+	state_speak_for(e->all->state, e->request->node, false);
+	enum err_code code = request_end_copy(e->connection, e->request->node, err);
+	if (code == ERR_OK)
+		code = release(e, err);
+	return code == ERR_OK ? done(e, 0, err) : code;
+}
+
+/* ---- The others ---- */
+
+static enum err_code leave_asked(struct errand *e, struct err *err)
+{
+	struct vector all;
+	enum err_code code = vector_parse(e->request->text, &all, err);
+	if (code != ERR_OK || !has_read(e, e->request->node, &all, 0))
+		return code;
+	return request_answer(e->connection, e->request, REQUEST_READY, "", 0, err);
+}
+
+static enum err_code leave_said(struct errand *e, struct err *err)
+{
+	enum err_code code = peers_forget(e->settings, e->connection, e->request->node, err);
+	if (code == ERR_OK)
+		code = release(e, err);
+	if (code == ERR_OK)
+		log_line(LOG_LEVEL_INFO, "main", "node %u has left", (unsigned)e->request->node);
+	return code == ERR_OK ? start_anew(e, err) : code;
+}
+
+static enum err_code address_asked(struct errand *e, struct err *err)
+{
+	if (address_kind(e->request->text) == ADDRESS_NONE)
+		return err_set(err, ERR_MALFORMED, "'%.80s' is no address", e->request->text);
+	enum err_code code = peers_set_address(e->settings, e->request->node, e->request->text, err);
+	if (code == ERR_OK)
+		code = done(e, 0, err);
+	if (code == ERR_OK)
+		log_line(LOG_LEVEL_INFO, "main", "node %u is at %s now", (unsigned)e->request->node, e->request->text);
+	return code == ERR_OK ? start_anew(e, err) : code;
+}
+
+/* What the log began with before is gone; this node gets it from where the copy was taken. */
+static enum err_code moved_asked(struct errand *e, struct err *err)
+{
+	struct vector begins;
+	uint32_t latest;
+	enum err_code code = vector_parse(e->request->text, &begins, err);
+	if (code != ERR_OK || !has_read(e, e->request->number, &begins, e->request->node))
+		return code;
+	if (!is_held(e, &code, err) || code != ERR_OK)
+		return code;
+	code = save_cursor(e, &latest, err);
+	if (code == ERR_OK)
+		code = done(e, latest, err);
+	return code == ERR_OK ? release(e, err) : code;
+}
+
+/* ---- All of them ---- */
+
+typedef enum err_code errand_step(struct errand *errand, struct err *err);
+
+static errand_step *const steps[][REQUEST_CANCELLED + 1] = {
+    [REQUEST_COPY] = {[REQUEST_ASKED] = copy_asked, [REQUEST_SAID] = copy_said, [REQUEST_CANCELLED] = copy_cancelled},
+    [REQUEST_LEAVE] = {[REQUEST_ASKED] = leave_asked, [REQUEST_SAID] = leave_said},
+    [REQUEST_ADDRESS] = {[REQUEST_ASKED] = address_asked},
+    [REQUEST_MOVED] = {[REQUEST_ASKED] = moved_asked},
+};
+
+static enum err_code look_at(struct errand *e, bool *ret_any, struct err *err)
+{
+	const struct request *r = e->request;
+	errand_step *step = steps[r->kind][r->state];
+	bool is_leaving =
+	    r->kind == REQUEST_LEAVE && r->state == REQUEST_SAID; /* it may be gone from the settings already */
+	if (step == NULL)
+		return ERR_OK;
+	if (peers_find(e->settings, r->node) == NULL && !is_leaving)
+		return request_answer(e->connection, r, REQUEST_REFUSED, "this node is no peer of that one", 0, err);
+	*ret_any = true;
+	enum err_code code = step(e, err);
+	struct err why = *err;
+	if (code == ERR_UNSUPPORTED) /* a copy that can't be given: nothing is held for it */
+		code = release(e, err) == ERR_OK ? ERR_MALFORMED : err->code;
+	if (code == ERR_MALFORMED)
+		return request_answer(e->connection, r, REQUEST_REFUSED, why.message, 0, err);
+	struct err ignored; /* the next look tells */
+	if (!is_leaving)
+		(void)!request_seen(e->connection, r, code == ERR_OK ? e->why : err->message, &ignored);
+	return code;
+}
+
+enum err_code errands_look(const struct errands *all, struct connection *connection, bool *ret_any, struct err *err)
+{
+	struct request_list list = {0};
+	struct err own;
+	*ret_any = false;
+	enum err_code code = request_list(connection, &list, err);
+	for (size_t i = 0; i < list.count; i++) {
+		struct errand errand = {
+		    .all = all, .settings = all->settings, .connection = connection, .request = &list.requests[i]};
+		if (look_at(&errand, ret_any, &own) != ERR_OK && code == ERR_OK) {
+			*err = own;
+			code = own.code;
+		}
+	}
+	request_list_done(&list);
+	return code;
+}
