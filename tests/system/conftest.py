@@ -41,14 +41,22 @@ def wait_for(what, condition, timeout=WAIT_S):
         time.sleep(0.02)
 
 
+def links_of(shape, nodes):
+    """The pairs of nodes that have a link, the lower number first."""
+    pairs = [(a, b) for a in range(1, nodes + 1) for b in range(a + 1, nodes + 1)]
+    return [(a, b) for a, b in pairs if shape == "mesh" or shape == "star" and a == 1 or shape in ("chain", "ring") and b - a == 1
+            or shape == "ring" and (a, b) == (1, nodes)]
+
+
 class Lab:
-    def __init__(self, directory, nodes=2, databases=("d",), server_options=(), extra=()):
+    def __init__(self, directory, nodes=2, databases=("d",), server_options=(), extra=(), shape="mesh"):
         self.dir = pathlib.Path(directory)
         self.nodes = range(1, nodes + 1)
+        self.links = links_of(shape, nodes)
         self.connections = []
         options = [x for d in databases for x in ("--database", d)]
         options += [x for o in server_options for x in ("--server-option", o)]
-        run("lab", "up", "--dir", self.dir, "--nodes", nodes, *options, *extra)
+        run("lab", "up", "--dir", self.dir, "--nodes", nodes, "--shape", shape, *options, *extra)
 
     # -- the command, by its parts
     def command(self, name, *args, **kwargs):

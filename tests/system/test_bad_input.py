@@ -67,7 +67,9 @@ def test_nonsense_arguments(command, folder):
     refuse(*words, key + "=", *extra, status=2, says=key)
     refuse(*words, *extra, key, status=2, says=key)
     refuse(*words, *good, *good, *extra, status=2, says=(key, "twice"))
-    if command != "demo":
+    if command in WITH_FILE and not os.path.exists("/etc/syncline/syncline.cnf"):  # where init and join put it
+        refuse(*words, *extra, says="/etc/syncline/syncline.cnf")
+    elif command in WITH_DIR:
         refuse(*words, *extra, status=2, says=key)
     if command != "lab sql":
         refuse(*words, *good, *extra, "extra", status=2, says=f"syncline {command}")
@@ -95,6 +97,9 @@ NONSENSE = [
     ("--nodes=99999999999999999999", "--nodes"),
     ("--nodes= 2", "--nodes"),
     ("--nodes=0x2", "--nodes"),
+    ("--shape=tree", ("--shape", "'tree'", "mesh, ring, star or chain")),
+    ("--shape=Ring", ("--shape", "'Ring'")),
+    ("--shape=", "--shape"),
     ("--timeout=0", "--timeout"),
     ("--timeout=-1", "--timeout"),
     ("--timeout=1h", "--timeout"),
@@ -150,7 +155,8 @@ def test_folder_with_a_damaged_marker(folder):
     """`lab down` removes a folder: it must be sure that it is a lab's."""
     for text in ("", "{", "[]", "5", '{"syncline_lab": 1}', '{"syncline_lab": 2, "nodes": 2}',
                  '{"syncline_lab": 1, "nodes": 1}', '{"syncline_lab": 1, "nodes": "2"}',
-                 '{"syncline_lab": 1, "nodes": 1000000000000}', "\0\0", '{"nodes": 2}'):
+                 '{"syncline_lab": 1, "nodes": 1000000000000}', "\0\0", '{"nodes": 2}',
+                 '{"syncline_lab": 1, "nodes": 2, "shape": "tree"}'):
         (folder / "syncline-lab.json").write_text(text)
         (folder / "precious").write_text("mine")
         before = tree(folder)
@@ -441,8 +447,8 @@ def test_binlog_purged(lab, pair):  # noqa: F811
     lab.sql(1, f"PURGE BINARY LOGS TO '{last}'", "INSERT INTO d.t VALUES (3)")
     lab.sql(2, "INSERT INTO d.t VALUES (4)")
     lab.heal(1, 2)
-    why = lab.wait_state(2, 1, "stopped")["why"]
-    assert "\n" not in why and lab.socket(1) in why and "copy" in why, why
+    why = lab.wait_state(2, 1, "must rejoin")["why"]
+    assert "\n" not in why and lab.socket(1) in why and "syncline rejoin" in why, why
     # The other direction is not concerned.
     wait_for("row 4 on node 1", lambda: lab.value(1, "SELECT COUNT(*) FROM d.t WHERE id=4") == 1)
     assert lab.value(2, "SELECT COUNT(*) FROM d.t WHERE id<4") == 0

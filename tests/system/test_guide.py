@@ -17,6 +17,7 @@ import pymysql
 import pytest
 
 from conftest import ROOT, SYNCLINE, run, wait_for
+from test_conflicts import settled
 
 ENDS = re.compile(r"^(\d+) passed, (\d+) failed$")
 CUT = re.compile(r"lab +> cut 1 2")
@@ -176,3 +177,54 @@ def test_schema_is_the_guides():
                  "conflict_type ENUM('INSERT_DUPLICATE', 'UPDATE_CONFLICT') NOT NULL",
                  "CREATE INDEX idx_logs_gate_location ON logs(gate_location)"):
         assert part in source
+
+
+def test_readme_settings_are_taken(folder):
+    """The README's settings are what somebody pastes first. A line in them that is refused costs them the evening."""
+    text = (ROOT / "README.md").read_text()
+    settings = re.search(r"```ini\n(\[syncline\]\n.*?)```", text, re.DOTALL)[1]
+    (folder / "syncline.cnf").write_text(settings.replace("/var/lib/syncline", f"{folder}/state"))
+    line = run("status", f"--defaults-file={folder}/syncline.cnf", check=False).stderr
+    assert "syncline.cnf:" not in line and f"{folder}/state" in line, line
+
+
+def guide_schema():
+    """The guide's CREATE statements."""
+    source = (ROOT / "src" / "cli" / "demo_sql.h").read_text()
+    source = source[source.index("demo_schema[]"):source.index("demo_conflict_table[]")]
+    texts = re.findall(r'\{("(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*),', source)
+    return ["".join(re.findall(r'"((?:[^"\\]|\\.)*)"', text)).replace("\\n", "\n").rstrip(";") for text in texts]
+
+
+def test_two_gates_that_are_cut_off(make_lab):
+    """A person passes the north gate while somebody at the south gate, cut off, blocks the card and deletes another user: both gates must
+    agree afterwards, no swipe may be missing from the logs, and what the office overwrote has to be found again."""
+    database = "rfid_access_control"
+    lab = make_lab(databases=(database,))
+    schema = guide_schema()
+    assert len(schema) > 8 and "last_gate" in schema[2], schema
+    lab.sql(1, *schema)
+    lab.sql(1, f"USE {database}", "INSERT INTO users (id, name, rfid_tag) VALUES (1,'Ada','T1'), (3,'Bob','T3')")
+    lab.wait()
+    lab.cut(1, 2)
+    swipe = ("UPDATE users SET status='In', last_gate='{0}', last_seen_at='2026-01-02 0{1}:00:00', version=version+1 WHERE id={2}",
+             "INSERT INTO logs (user_id, event_type, gate_location, device_id, result, node_id) VALUES ({2},'ENTRY','{0}','d{1}','PASS','node{1}')")
+    for n in range(1, 4):
+        lab.sql(1, f"USE {database}", *[s.format("NORTH", 1, n | 1) for s in swipe])
+    lab.sql(2, f"USE {database}", *[s.format("SOUTH", 2, 1) for s in swipe],
+            "UPDATE users SET is_active=FALSE WHERE id=1", "DELETE FROM users WHERE id=3",
+            "INSERT INTO users (name, rfid_tag, node_id) VALUES ('Cy','T9','node2')")
+    lab.sql(1, f"USE {database}", "INSERT INTO users (name, rfid_tag) VALUES ('Cleo','T9')")
+    lab.heal(1, 2)
+    settled(lab, database)
+    for node in (1, 2):
+        assert lab.value(node, f"SELECT COUNT(*) FROM {database}.logs") == 4
+        assert lab.value(node, f"SELECT is_active FROM {database}.users WHERE id=1") == 0
+        assert lab.value(node, f"SELECT COUNT(*) FROM {database}.logs WHERE user_id IS NULL") == 2
+        assert lab.sql(node, f"SELECT rfid_tag, COUNT(*) FROM {database}.users GROUP BY 1 ORDER BY 1") == (("T1", 1), ("T9", 1))
+    settings = f"--defaults-file={lab.dir}/node1/syncline.cnf"
+    listed = json.loads(run("conflicts", "list", "--json", settings).stdout)
+    assert {c["table_name"] for c in listed} >= {"users"}, listed
+    for conflict in listed:
+        shown = run("conflicts", "show", conflict["id"], settings).stdout
+        assert shown.startswith(f"conflict {conflict['id']} in {database}.{conflict['table_name']}, ")

@@ -1,0 +1,486 @@
+"""MariaDB's own replication as the engine: an owner who knows SHOW SLAVE STATUS by heart, and wants nothing between two
+servers but MariaDB, gets it set up and watched, and may go over to the other engine and back while the gates are in
+use."""
+
+import os
+import subprocess
+import threading
+
+import pymysql
+import pytest
+
+from conftest import SYNCLINE, WAIT_S, run, wait_for
+from test_conflicts import settled
+
+
+def settings(lab, node):
+    return lab.dir / f"node{node}" / "syncline.cnf"
+
+
+def set_engine(lab, node, engine):
+    """By hand, as an owner would."""
+    text = settings(lab, node).read_text()
+    lines = [l for l in text.splitlines() if not l.startswith("engine")]
+    lines.insert(lines.index("[syncline]") + 1, f"engine = {engine}")
+    settings(lab, node).write_text("\n".join(lines) + "\n")
+
+
+def restart_daemon(lab, node):
+    lab.kill(node, "--daemon")
+    lab.start(node, "--daemon")
+
+
+def engine(lab, node, name, **kwargs):
+    return run("engine", name, f"--defaults-file={settings(lab, node)}", **kwargs)
+
+
+def slave_status(lab, node):
+    connection = lab.connect(node, cursorclass=pymysql.cursors.DictCursor)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW SLAVE STATUS")
+        return cursor.fetchone()
+
+
+@pytest.fixture
+def make_network_lab(make_lab):
+    def make(*options, **kwargs):
+        try:
+            return make_lab(extra=("--network", *options), **kwargs)
+        except AssertionError as error:
+            if any(part in str(error) for part in ("network namespace", "ip program", "user namespaces")):
+                pytest.skip("MariaDB's own replication needs TCP, and network namespaces can't be made here")
+            raise
+
+    return make
+
+
+@pytest.fixture
+def lab(make_network_lab):
+    lab = make_network_lab()
+    lab.sql(1, "CREATE DATABASE d", "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, node INT, v INT)")
+    lab.wait()
+    return lab
+
+
+class Writer:
+    """Inserts into d.t on one node, one row a transaction, and updates its own rows, until it is stopped."""
+
+    def __init__(self, lab, node):
+        self.lab, self.node, self.count, self.error, self.ending = lab, node, 0, None, threading.Event()
+        self.connection = lab.connect(node)
+        self.thread = threading.Thread(target=self.write)
+        self.thread.start()
+
+    def write(self):
+        try:
+            with self.connection.cursor() as cursor:
+                while not self.ending.is_set():
+                    cursor.execute("INSERT INTO d.t (node, v) VALUES (%s, 0)", (self.node,))
+                    self.count += 1
+                    if self.count % 7 == 0:
+                        cursor.execute("UPDATE d.t SET v=v+1 WHERE id=%s", (cursor.lastrowid,))
+                    self.ending.wait(0.002)
+        except pymysql.Error as error:
+            self.error = error
+
+    def wait_for(self, more):
+        goal = self.count + more
+        wait_for(f"{more} more rows on node {self.node}", lambda: self.error or self.count >= goal)
+
+    def stop(self):
+        self.ending.set()
+        self.thread.join()
+        assert self.error is None, self.error
+        return self.count
+
+
+def check_rows(lab, counts):
+    lab.wait()
+    lab.assert_equal()
+    for node in lab.nodes:
+        for writer, count in counts.items():
+            assert lab.value(node, f"SELECT COUNT(*) FROM d.t WHERE node={writer}") == count, (node, writer)
+
+
+def test_from_the_settings_file(lab):
+    """A pair that is to be native from its first day: what the guide has people type has to be there, said as the guide
+    says it, and only what is replicated may come over."""
+    for node in lab.nodes:
+        set_engine(lab, node, "native")
+        restart_daemon(lab, node)
+    for node, peer in ((1, 2), (2, 1)):
+        link = lab.wait_state(node, peer, "live")
+        assert lab.status(node)["engine"] == "native"
+        status = slave_status(lab, node)
+        assert (status["Slave_IO_Running"], status["Slave_SQL_Running"], status["Last_Error"]) == ("Yes", "Yes", "")
+        assert status["Using_Gtid"] == "Slave_Pos" and status["Master_SSL_Allowed"] == "Yes"
+        assert link["lag_transactions"] == 0, link
+    lab.sql(1, "INSERT INTO d.t (node, v) VALUES (1, 1)", "CREATE DATABASE other",
+            "CREATE TABLE other.x (id INT PRIMARY KEY)", "INSERT INTO other.x VALUES (1)", "USE other",
+            "CREATE TABLE d.from_elsewhere (id INT PRIMARY KEY)",
+            "INSERT INTO d.from_elsewhere VALUES (1)", "USE d", "CREATE TABLE other.y (id INT PRIMARY KEY)")
+    lab.sql(2, "INSERT INTO d.t (node, v) VALUES (2, 1)")
+    lab.wait()
+    lab.assert_equal()
+    assert lab.sql(2, "SHOW DATABASES LIKE 'other'") == ()
+    assert lab.value(2, "SELECT COUNT(*) FROM d.from_elsewhere") == 1
+    text = run("status", f"--defaults-file={settings(lab, 1)}").stdout
+    assert "engine native" in text and "live" in text
+
+
+@pytest.mark.sanitizer
+def test_there_and_back_under_writers(lab):
+    """Both nodes go over to MariaDB's replication and back, one after the other, while both are written to: a row that
+    is lost or is there twice is found by somebody at a closed gate, weeks later."""
+    writers = [Writer(lab, node) for node in lab.nodes]
+    try:
+        for name in ("native", "merge"):
+            for node in (1, 2):
+                writers[0].wait_for(60)
+                assert f"engine {name}" in engine(lab, node, name).stdout
+                assert lab.status(node)["engine"] == name
+                writers[1].wait_for(60)
+                lab.wait_state(node, 3 - node, "live")
+    finally:
+        counts = {w.node: w.stop() for w in writers}
+    check_rows(lab, counts)
+    assert slave_status(lab, 1) is None and slave_status(lab, 2) is None
+    for node in lab.nodes:
+        assert "engine = merge" in settings(lab, node).read_text().splitlines()
+        assert lab.status(node)["links"][0]["resolved_transactions"] == 0
+        assert lab.tables(node) == ["t"], "nothing was in conflict"
+
+
+def test_conflicts_behind_a_change(lab):
+    """After native and back the merge engine must know what each node knew: a write that follows another one isn't in
+    conflict with it, and two that don't know of each other are, and come out equal."""
+    lab.sql(1, "INSERT INTO d.t (id, node, v) VALUES (1, 1, 0), (3, 1, 0)")
+    lab.wait()
+    engine(lab, 1, "native")
+    for i in range(10):
+        lab.sql(1 + i % 2, f"UPDATE d.t SET v=v+1 WHERE id=1")
+        lab.wait()
+    engine(lab, 1, "merge")
+    for i in range(10):
+        lab.sql(1 + i % 2, f"UPDATE d.t SET v=v+1 WHERE id=1")
+        lab.wait()
+    assert lab.value(1, "SELECT v FROM d.t WHERE id=1") == 20
+    assert [lab.status(n)["links"][0]["resolved_transactions"] for n in lab.nodes] == [0, 0]
+    lab.cut(1, 2)
+    lab.sql(1, "UPDATE d.t SET v=100 WHERE id=3")
+    lab.sql(2, "UPDATE d.t SET v=200 WHERE id=3")
+    lab.heal(1, 2)
+    settled(lab)
+    assert lab.value(1, "SELECT v FROM d.t WHERE id=3") == 200
+    assert lab.value(1, "SELECT COUNT(*) FROM d.replication_conflicts") == 1
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_within_a_change(lab, seed):
+    """The power goes while an owner changes the engine: whatever step it was at, the next start finishes it, and no row
+    is lost or applied twice."""
+    print("seed", seed)
+    writers = [Writer(lab, node) for node in lab.nodes]
+    try:
+        for i, name in enumerate(("native", "merge") * 4):
+            node = 1 + i // 2 % 2
+            writers[0].wait_for(20)
+            command = subprocess.Popen([SYNCLINE, "engine", name, f"--defaults-file={settings(lab, node)}"],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            writers[1].wait_for((i * 7 + seed * 5) % 23)
+            lab.kill(node, "--daemon")
+            command.wait()
+            lab.start(node, "--daemon")
+            lab.wait_state(node, 3 - node, "live")
+            wanted = "native" if "engine = native" in settings(lab, node).read_text() else "merge"
+            assert lab.status(node)["engine"] == wanted
+            engine(lab, node, name)
+    finally:
+        counts = {w.node: w.stop() for w in writers}
+    check_rows(lab, counts)
+
+
+@pytest.mark.parametrize("step", ["mark", *(pytest.param(s, marks=pytest.mark.soak) for s in ("position", "stopped", "marked back"))])
+def test_killed_at_a_step(lab, step):
+    """As above, but at each step for certain, with writes before the next start. The step is the last one done."""
+    towards_native = step in ("position", "mark")
+    if not towards_native:
+        engine(lab, 1, "native")
+    lab.sql(1, "INSERT INTO d.t (node, v) VALUES (1, 1)")
+    lab.sql(2, "INSERT INTO d.t (node, v) VALUES (2, 1)", "CREATE DATABASE other")  # what comes last isn't replicated
+    lab.wait()
+    lab.kill(1, "--daemon")
+    set_engine(lab, 1, "native" if towards_native else "merge")
+    unlogged = "SET SESSION sql_log_bin=0"
+    if step == "position":
+        lab.sql(1, f"SET GLOBAL gtid_slave_pos='{lab.value(1, 'SELECT @@gtid_binlog_pos')}'")
+    elif step == "mark":
+        lab.start(1, "--daemon")
+        lab.wait_state(1, 2, "live")
+        lab.kill(1, "--daemon")
+        lab.sql(1, "STOP SLAVE", "RESET SLAVE ALL")
+    elif step == "stopped":
+        lab.sql(1, "STOP SLAVE")
+    else:
+        lab.sql(1, unlogged, "UPDATE syncline.engine SET engine='merge', set_up=1")  # MariaDB's replication runs on
+    lab.sql(1, "INSERT INTO d.t (node, v) VALUES (1, 2)", "UPDATE d.t SET v=v+10 WHERE node=1 AND v=1")
+    lab.sql(2, "INSERT INTO d.t (node, v) VALUES (2, 2)", "UPDATE d.t SET v=v+10 WHERE node=2 AND v=1")
+    lab.start(1, "--daemon")
+    lab.wait_state(1, 2, "live")
+    lab.sql(2, "INSERT INTO d.t (node, v) VALUES (2, 3)")
+    lab.wait()
+    lab.assert_equal()
+    assert sorted(lab.sql(1, "SELECT node, v FROM d.t")) == [(1, 2), (1, 11), (2, 2), (2, 3), (2, 11)]
+    assert (slave_status(lab, 1) is not None) == towards_native
+    mark = ("native", 1) if towards_native else ("merge", 0)
+    assert lab.sql(1, "SELECT engine, set_up FROM syncline.engine") == (mark,)
+    assert lab.tables(1) == ["t"], "nothing was in conflict"
+
+
+def test_stopped_is_shown(lab):
+    """MariaDB's replication stops at a row that doesn't fit, in silence. The owner must see that, at what, and what to
+    do; and one who stopped it by hand mustn't find it started again behind his back."""
+    engine(lab, 2, "native")
+    lab.sql(2, "SET SESSION sql_log_bin=0", "INSERT INTO d.t (id, node, v) VALUES (1001, 2, 2)")
+    lab.sql(1, "INSERT INTO d.t (id, node, v) VALUES (1001, 1, 1)", "INSERT INTO d.t (id, node, v) VALUES (1003, 1, 1)")
+    link = lab.wait_state(2, 1, "stopped")
+    assert "1062" in link["why"] and link["transaction"] in link["why"] and "make them equal" in link["why"], link
+    assert link["lag_transactions"] is None or link["lag_transactions"] >= 1
+    lab.sql(2, "SET SESSION sql_log_bin=0", "UPDATE d.t SET node=1, v=1 WHERE id=1001")
+    run("skip", f"--defaults-file={settings(lab, 2)}", link["transaction"])
+    lab.wait()
+    lab.assert_equal()
+    lab.sql(2, "STOP SLAVE")
+    link = lab.wait_state(2, 1, "stopped")
+    assert "START SLAVE" in link["why"], link
+    lab.sql(2, "START SLAVE")
+    lab.wait_state(2, 1, "live")
+
+
+def test_pause_and_restarts(lab):
+    """A paused link stays paused whatever restarts, and a server that restarts replicates again without anybody's help,
+    with the filter, which MariaDB forgets."""
+    engine(lab, 1, "native")
+    engine(lab, 2, "native")
+    run("pause", f"--defaults-file={settings(lab, 2)}", "1")
+    assert slave_status(lab, 2)["Slave_SQL_Running"] == "No"
+    lab.sql(1, "INSERT INTO d.t (node, v) VALUES (1, 1)")
+    restart_daemon(lab, 2)
+    wait_for("the link to be paused", lambda: lab.link(2, 1) and lab.link(2, 1)["paused"])
+    assert lab.value(2, "SELECT COUNT(*) FROM d.t") == 0
+    run("resume", f"--defaults-file={settings(lab, 2)}", "1")
+    lab.wait()
+    lab.kill(2, "--server")
+    lab.sql(1, "INSERT INTO d.t (node, v) VALUES (1, 2)", "CREATE DATABASE other",
+            "CREATE TABLE other.x (id INT PRIMARY KEY)")
+    lab.start(2, "--server")
+    lab.wait_state(2, 1, "live")
+    lab.wait()
+    lab.assert_equal()
+    assert lab.sql(2, "SHOW DATABASES LIKE 'other'") == ()
+    lab.command("unplug", 1)
+    lab.sql(1, "INSERT INTO d.t (node, v) VALUES (1, 3)")
+    lab.wait_state(2, 1, "connecting")
+    lab.command("plug", 1)
+    lab.wait()
+    lab.assert_equal()
+
+
+def test_refused(make_lab, lab):
+    """What can't work is said before anything is changed: an owner who finds both engines off after a typing error has
+    no pair."""
+    local = make_lab()
+    before = settings(local, 1).read_text()
+    result = engine(local, 1, "native", check=False)
+    assert result.returncode == 1 and "socket" in result.stderr and "host" in result.stderr, result.stderr
+    assert settings(local, 1).read_text() == before
+    assert engine(local, 1, "fast", check=False).returncode == 2
+    set_engine(local, 1, "native")
+    result = run("run", f"--defaults-file={settings(local, 1)}", check=False)
+    assert result.returncode == 1 and "socket" in result.stderr, result.stderr
+
+    lab.sql(1, "CHANGE MASTER TO MASTER_HOST='192.168.10.2', MASTER_USER='somebody'")
+    before = settings(lab, 1).read_text()
+    result = engine(lab, 1, "native", check=False)
+    assert result.returncode == 1 and "syncline didn't set up" in result.stderr, result.stderr
+    assert settings(lab, 1).read_text().replace("engine = merge\n", "") == before
+    assert lab.status(1)["engine"] == "merge"
+    lab.sql(1, "RESET SLAVE ALL", "INSERT INTO d.t (node, v) VALUES (1, 1)")
+    lab.wait()
+    lab.assert_equal()
+
+
+def test_not_running(lab):
+    """The file is enough: a daemon that is down is to find there what it is to do, and the rest of the file as it
+    was."""
+    lab.kill(1, "--daemon")
+    with settings(lab, 1).open("a") as file:
+        file.write("# a note of the owner's\n")
+    settings(lab, 1).chmod(0o640)
+    before = settings(lab, 1).read_text()
+    assert "isn't running" in engine(lab, 1, "native").stdout
+    assert settings(lab, 1).read_text().replace("engine = native\n", "") == before
+    assert settings(lab, 1).stat().st_mode & 0o777 == 0o640
+    lab.start(1, "--daemon")
+    lab.wait_state(1, 2, "live")
+    assert lab.status(1)["engine"] == "native"
+
+
+def adopt(lab, node, *options):
+    """On the node itself: it has to reach the other one."""
+    spaces = f"/proc/{lab.server_pid(node)}/ns"
+    enter = ["nsenter", f"--net={spaces}/net"]
+    if os.readlink(f"{spaces}/user") != os.readlink("/proc/self/ns/user"):
+        enter += [f"--user={spaces}/user", "--preserve-credentials"]
+    return subprocess.run([*enter, SYNCLINE, "adopt", f"--defaults-file={settings(lab, node)}", *options],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT_S)
+
+
+PASSWORD = "it's a \\ secret"
+
+
+def set_up_by_hand(lab):
+    """A pair as people made it with CHANGE MASTER by file and position: one gtid_domain_id, no row metadata, no
+    log_slave_updates, a filter by the session's database, an account with a password."""
+    places = {}
+    for node in lab.nodes:
+        lab.kill(node, "--daemon")
+        lab.sql(node, "SET SESSION sql_log_bin=0", "DROP DATABASE syncline", "DROP DATABASE IF EXISTS d",
+                "CREATE USER repl_user@'%%' IDENTIFIED BY 'it''s a \\\\ secret'",
+                "GRANT REPLICATION SLAVE ON *.* TO repl_user@'%%'", "RESET MASTER",
+                "SET GLOBAL gtid_domain_id=0, GLOBAL binlog_row_metadata=NO_LOG",
+                "SET GLOBAL replicate_do_db='d'", args=())
+        places[node] = lab.sql(node, "SHOW MASTER STATUS")[0]
+        text = settings(lab, node).read_text().splitlines()
+        text = [l for l in text if not l.startswith(("ssl-cert", "ssl-key", "user = syncline"))]
+        password = PASSWORD.replace("\\", "\\\\").replace("'", "\\'")
+        settings(lab, node).write_text("\n".join(text) + f"\nuser = repl_user\npassword = '{password}'\n")
+    for node, peer in ((1, 2), (2, 1)):
+        lab.sql(node, f"CHANGE MASTER TO MASTER_HOST='192.168.10.{peer}', MASTER_USER='repl_user', "
+                      "MASTER_PASSWORD='it''s a \\\\ secret', MASTER_SSL=1, "
+                      f"MASTER_LOG_FILE='{places[peer][0]}', MASTER_LOG_POS={places[peer][1]}", "START SLAVE")
+    lab.sql(1, "CREATE DATABASE d", "USE d",
+            "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, node INT, v INT)")
+    for node in lab.nodes:
+        wait_for("the table", lambda: lab.tables(node) == ["t"])
+
+
+def test_adopt(make_network_lab):
+    """A pair that has run for a year by a how-to is taken over while both nodes are in use, and later goes on to the
+    merge engine: who copies the data instead, or stops the gates for it, won't do it."""
+    lab = make_network_lab("--server-option", "log_slave_updates=OFF")
+    set_up_by_hand(lab)
+    for node in lab.nodes:
+        lab.sql(node, "SET GLOBAL log_output='TABLE', GLOBAL general_log=1, GLOBAL slow_query_log=1",
+                "SET GLOBAL long_query_time=0")
+    writers = [Writer(lab, node) for node in lab.nodes]  # their sessions go on in domain 0
+    try:
+        for node in (1, 2):
+            writers[0].wait_for(50)
+            shown = adopt(lab, node).stdout
+            assert f"gtid_domain_id = {node}" in shown and "log_slave_updates = 1" in shown and "--yes" in shown, shown
+            assert lab.value(node, "SELECT @@global.gtid_domain_id") == 0, "nothing was changed"
+            assert lab.sql(node, "SHOW DATABASES LIKE 'syncline'") == ()
+            done = adopt(lab, node, "--yes")
+            assert done.returncode == 0, done.stderr
+            assert slave_status(lab, node)["Using_Gtid"] == "Slave_Pos"
+            writers[1].wait_for(50)
+            lab.start(node, "--daemon")
+            lab.wait_state(node, 3 - node, "live")
+            lab.sql(node, "INSERT INTO d.t (node, v) VALUES (10, 0)")  # a session of now: its own domain
+        result = engine(lab, 1, "merge", check=False)
+        assert result.returncode == 1 and "log_slave_updates" in result.stderr, result.stderr
+        assert lab.status(1)["engine"] == "native"
+        writers[0].wait_for(50)
+    finally:
+        counts = {w.node: w.stop() for w in writers}
+    for node, peer in ((1, 2), (2, 1)):
+        wait_for("all rows", lambda: lab.value(node, "SELECT COUNT(*) FROM d.t") == sum(counts.values()) + 2)
+        lab.wait_state(node, peer, "live")
+    lab.assert_equal()
+    for node in lab.nodes:
+        assert "secret" not in lab.log(node)
+        for table, column in (("general_log", "argument"), ("slow_log", "sql_text")):
+            assert lab.value(node, f"SELECT COUNT(*) FROM mysql.{table}") > 0
+            found = f"SELECT COUNT(*) FROM mysql.{table} WHERE {column} LIKE CONCAT('%sec', 'ret%')"
+            assert lab.value(node, found) == 0
+        assert "secret" not in (lab.dir / f"node{node}" / "mariadb.err").read_text(errors="replace")
+
+    # As the option file says from now on.
+    for node in lab.nodes:
+        options = lab.dir / f"node{node}" / "my.cnf"
+        options.write_text(options.read_text().replace('log_slave_updates = "OFF"', ""))
+        lab.kill(node)
+        lab.start(node)
+        lab.sql(node, "SET SESSION sql_log_bin=0", "GRANT BINLOG MONITOR ON *.* TO repl_user@'%%'",
+                "GRANT SELECT ON syncline.* TO repl_user@'%%'", args=())
+        lab.wait_state(node, 3 - node, "live")
+    again = [Writer(lab, node) for node in lab.nodes]
+    try:
+        for node in (1, 2):
+            again[0].wait_for(50)
+            engine(lab, node, "merge")
+            again[1].wait_for(50)
+    finally:
+        for writer in again:
+            counts[writer.node] += writer.stop()
+    check_rows(lab, counts)
+    assert [lab.status(n)["links"][0]["resolved_transactions"] for n in lab.nodes] == [0, 0]
+
+
+def test_adopt_refuses(make_network_lab):
+    """What isn't a pair in good order isn't taken over: its gap would be there for good."""
+    lab = make_network_lab()
+
+    def refused(says):
+        result = adopt(lab, 1, "--yes")
+        assert result.returncode == 1 and says in result.stderr, result.stderr
+
+    refused("daemon of node 1 runs")
+    for node in lab.nodes:
+        lab.kill(node, "--daemon")
+    refused("nothing to adopt")
+    set_up_by_hand(lab)
+    lab.sql(1, "STOP SLAVE")
+    refused("doesn't run")
+    lab.sql(1, "SET SESSION sql_log_bin=0", "INSERT INTO d.t (id, node, v) VALUES (1, 1, 1)")
+    lab.sql(2, "INSERT INTO d.t (id, node, v) VALUES (1, 1, 1)")
+    lab.sql(1, "START SLAVE")
+    wait_for("the error", lambda: slave_status(lab, 1)["Last_SQL_Errno"])
+    refused("1062")
+    assert "engine" not in settings(lab, 1).read_text()
+    assert lab.value(1, "SELECT @@global.gtid_domain_id") == 0
+
+
+def test_three_nodes(make_network_lab):
+    """Three nodes get each other's writes by two ways: what MariaDB applies twice stops, or is there twice without a
+    primary key."""
+    lab = make_network_lab(nodes=3)
+    lab.sql(1, "CREATE DATABASE d", "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, node INT, v INT)",
+            "CREATE TABLE d.keyless (v INT)")
+    lab.wait()
+    for node in lab.nodes:
+        lab.kill(node, "--daemon")
+        set_engine(lab, node, "native")
+    for node in lab.nodes:
+        lab.start(node, "--daemon")
+    writers = [Writer(lab, node) for node in lab.nodes]
+    try:
+        for i in range(20):
+            lab.sql(1 + i % 3, f"INSERT INTO d.keyless VALUES ({i})")
+            writers[i % 3].wait_for(5)
+        restart_daemon(lab, 2)
+        lab.kill(3)
+        lab.start(3)
+        writers[2].ending.set()
+    finally:
+        for writer in writers:
+            writer.ending.set()
+            writer.thread.join()
+    lab.wait()
+    lab.assert_equal()
+    assert lab.value(1, "SELECT COUNT(*) FROM d.keyless") == 20
+    for node in (1, 2):
+        assert lab.value(3, f"SELECT COUNT(*) FROM d.t WHERE node={node}") == writers[node - 1].count
+    assert engine(lab, 1, "merge", check=False).returncode == 2

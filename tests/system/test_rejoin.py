@@ -1,0 +1,198 @@
+"""A node that was away for too long: what it lacks is in no log any more. Whoever finds it so wants it back with what was written on both
+sides, with one command that may be killed, and without a moment in which an application writes what is lost."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from conftest import wait_for
+from machines import Writer, empty_data, equal, everywhere, pair, site  # fixtures
+
+
+def status(machine):
+    return json.loads(machine.run("status", f"--defaults-file={machine.settings}", "--json").stdout)
+
+
+def start(machine):
+    machine.start_daemon()
+    wait_for("the daemon", lambda: '"links": [\n' in machine.run("status", f"--defaults-file={machine.settings}", "--json", check=False).stdout)
+
+
+def outdate(a, b, rows=200, both=False):
+    """b is cut off; both go on, and a no longer keeps what b lacks; both: nor b what a lacks."""
+    b.sql("CREATE TABLE d.big (id INT PRIMARY KEY, v VARCHAR(200))", "INSERT INTO d.big SELECT seq, REPEAT('x',200) FROM d.seq_1_to_20000",
+          "CREATE TABLE d.same (id INT PRIMARY KEY)", "INSERT INTO d.same SELECT seq FROM d.seq_1_to_1000")
+    everywhere(a, b)
+    b.kill(server=False)
+    a.sql("INSERT INTO d.t (v) VALUES ('written on a while b was away')", f"UPDATE d.big SET v='changed on a' WHERE id<={rows}",
+          "CREATE TABLE d.made_meanwhile (id INT PRIMARY KEY)", "INSERT INTO d.made_meanwhile VALUES (1)")
+    wait_for("a to have read b's log", lambda: status(a)["links"][0]["state"] == "live")
+    a.network.cut(b.number)
+    if both:
+        wait_for("a to miss b", lambda: status(a)["links"][0]["state"] == "connecting")
+    b.sql("INSERT INTO d.t (v) VALUES ('only on b')", "UPDATE d.big SET v='changed on b' WHERE id=20000")
+    purge(a)
+    if both:
+        purge(b)
+    a.network.heal(b.number)
+
+
+def purge(machine):
+    """A file that is still read stays: so until it isn't."""
+    machine.sql("FLUSH BINARY LOGS", "INSERT INTO d.t (v) VALUES ('after the purge')")
+    last = machine.sql("SHOW BINARY LOGS")[-1][0]
+    wait_for("the log to be purged", lambda: machine.sql(f"PURGE BINARY LOGS TO '{last}'", "SHOW BINARY LOGS")[0][0] == last)
+
+
+def rejoin(machine, *args, **kwargs):
+    return machine.run("rejoin", f"--defaults-file={machine.settings}", "--yes", *args, **kwargs)
+
+
+def values(machine):
+    return {v for v, in machine.sql("SELECT v FROM d.t")}
+
+
+def test_comes_back(site):
+    """What only the peer wrote and what only this node wrote is on both afterwards, of the large table only what differs was sent, and its
+    identity is the same. Otherwise an operator would have to choose which side's day to lose, or to send everything through a slow line."""
+    a, b = pair(site)
+    outdate(a, b)
+    start(b)
+    wait_for("the link to stop", lambda: status(b)["links"][0]["state"] == "must rejoin")
+    authority = (b.root / "etc/mysql/syncline/authority.pem").read_text()
+    own = b.value("SELECT @@gtid_binlog_pos")
+    said = rejoin(b).stdout
+    assert "Node 2 is live again, both ways." in said
+    everywhere(a, b)
+    equal(a, b)
+    assert {"only on b", "written on a while b was away", "after the purge"} <= values(a)
+    assert a.value("SELECT v FROM d.big WHERE id=20000") == "changed on b"
+    parts, same = map(int, [line for line in said.splitlines() if "were equal" in line][0].replace("Of", "").replace("were equal.", "").split("parts"))
+    assert same > 0 and parts > same, said
+    assert (b.value("SELECT @@read_only"), b.value("SELECT @@event_scheduler")) == (0, "OFF")
+    assert (b.root / "etc/mysql/syncline/authority.pem").read_text() == authority
+    # Its numbers go on above those it has given out, so nobody takes a new transaction for one that it knows.
+    seq = lambda text: int(dict(g.split("-", 1) for g in text.split(","))["2"].split("-")[1])
+    b.sql("INSERT INTO d.t (v) VALUES ('b goes on')")
+    a.sql("INSERT INTO d.t (v) VALUES ('a goes on')")
+    assert seq(b.value("SELECT @@gtid_binlog_pos")) > seq(own)
+    everywhere(a, b)
+    equal(a, b)
+    # The copy's privileges are gone again.
+    grants = " ".join(g for g, in a.sql("SHOW GRANTS FOR 'syncline-2'@'%'"))
+    assert "`d`" not in grants and "mysql" not in grants, grants
+
+
+def test_with_writers(site):
+    """Applications go on writing on the peer, and try to on the node that comes back: what was confirmed to them is there afterwards. A write that
+    is confirmed between the drain and the copy would be lost without anybody's knowing."""
+    a, b = pair(site)
+    b.sql("CREATE USER app@localhost IDENTIFIED BY 'x'", "GRANT ALL ON d.* TO app@localhost")
+    outdate(a, b)
+    start(b)
+    with Writer(a, "a") as on_a, Writer(b, "b", user="app", password="x") as on_b:
+        wait_for("both to write", lambda: on_a.confirmed and on_b.confirmed)
+        rejoin(b)
+        was = len(on_b.confirmed)
+        wait_for("b to be written to again", lambda: len(on_b.confirmed) > was)
+    everywhere(a, b)
+    equal(a, b)
+    assert set(on_a.confirmed) | set(on_b.confirmed) <= values(a)
+
+
+POINTS = [*(pytest.param(p, marks=pytest.mark.soak) for p in ("read_only", "ready", "reset", "told")), "copy"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed(site, point):
+    """The command is killed at this point, as by a power cut of the terminal: the same command goes on, and the node is not left behind
+    read_only. Whoever runs it over a bad line would else end with a node that neither works nor can be mended."""
+    a, b = pair(site)
+    outdate(a, b, rows=20000)
+    start(b)
+    reached = {
+        "read_only": lambda: b.value("SELECT @@read_only") == 1,
+        "ready": lambda: a.value("SELECT COUNT(*) FROM syncline.requests WHERE state='ready'"),
+        "copy": lambda: b.value("SELECT COUNT(*) FROM d.big WHERE v='changed on a'"),
+        "reset": lambda: "2-2-" not in str(b.value("SELECT @@gtid_binlog_pos")) or a.value("SELECT COUNT(*) FROM syncline.requests WHERE state IN ('said','done')"),
+        "told": lambda: a.value("SELECT COUNT(*) FROM syncline.requests WHERE state='done'"),
+    }[point]
+    command = [*site.network.enter(2), site.program, "rejoin", f"--defaults-file={b.settings}", "--yes"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not reached():
+        pass
+    process.kill()
+    killed = process.wait() == -signal.SIGKILL
+    if killed and b.value("SELECT @@read_only"):
+        wait_for("its daemon to say so", lambda: "syncline rejoin" in b.run("status", f"--defaults-file={b.settings}", "--json", check=False).stdout)
+    if killed or b.value("SELECT @@read_only"):
+        rejoin(b)
+    assert b.value("SELECT @@read_only") == 0
+    a.sql("INSERT INTO d.t (v) VALUES ('a goes on')")
+    b.sql("INSERT INTO d.t (v) VALUES ('b goes on')")
+    everywhere(a, b)
+    equal(a, b)
+    assert "only on b" in values(a)
+
+
+def test_conflicts(site):
+    """Both sides wrote the same rows meanwhile. The node that comes back begins with what the peer's log tells of
+    that: each loss is recorded once, and a row that lost its card number is gone, not held back until somebody frees the number and
+    only one node shows it."""
+    a, b = pair(site)
+    a.sql("CREATE TABLE d.card (id INT PRIMARY KEY, code VARCHAR(10) UNIQUE, v VARCHAR(20))", "INSERT INTO d.card VALUES (1,'one','old'),(2,'two','old')")
+    everywhere(a, b)
+    b.kill(server=False)
+    a.network.cut(2)
+    b.sql("UPDATE d.card SET v='lost on b' WHERE id=1", "SET timestamp=UNIX_TIMESTAMP()+100",
+          "UPDATE d.card SET v='b' WHERE id=2", "INSERT INTO d.card VALUES (102,'X','lost on b')")
+    a.sql("SET timestamp=UNIX_TIMESTAMP()+50", "UPDATE d.card SET v='a' WHERE id=1", "UPDATE d.card SET v='lost on a' WHERE id=2", "INSERT INTO d.card VALUES (101,'X','a')")
+    purge(a)
+    a.network.heal(2)
+    start(b)
+    wait_for("the cable to work again", lambda: rejoin(b, check=False).returncode == 0)
+    everywhere(a, b)
+    equal(a, b)
+    assert a.sql("SELECT id, v FROM d.card ORDER BY id") == ((1, "a"), (2, "b"), (101, "a"))
+    assert sorted(a.sql("SELECT record_id, gate_id FROM d.replication_conflicts")) == [(1, 2), (2, 1), (102, 2)]
+    a.sql("DELETE FROM d.card WHERE id=101")
+    everywhere(a, b)
+    b.sql("INSERT INTO d.card VALUES (103,'X','again')")
+    everywhere(a, b)
+    equal(a, b)
+
+
+def test_cannot_drain(site):
+    """What only this node has can't be brought to the peer, since its log is gone as well: it says so, leaves everything as it was, and only
+    --discard lets go of it, with how much that is. A command that copied anyway would throw a day's work away without a word."""
+    a, b = pair(site)
+    outdate(a, b, both=True)
+    start(b)
+    result = rejoin(b, "--patience=3", check=False)
+    assert result.returncode == 1 and "what only this node has can't be brought to node 1" in result.stderr, result.stderr
+    assert "--discard" in result.stderr and "as it was before" in result.stderr
+    assert b.value("SELECT @@read_only") == 0 and not (b.root / "var/lib/syncline/standby").exists()
+    assert "only on b" in values(b)
+    said = rejoin(b, "--discard").stdout
+    assert "transactions, is lost" in said
+    assert "only on b" not in values(b)
+    a.sql("INSERT INTO d.t (v) VALUES ('a goes on')")
+    b.sql("INSERT INTO d.t (v) VALUES ('b goes on')")
+    everywhere(a, b)
+    equal(a, b)
+
+
+def test_nobody_there(site):
+    """No peer can be reached: nothing is changed. Else the node would be read_only for as long as the network is down."""
+    a, b = pair(site)
+    site.network.cut(2)
+    result = rejoin(b, check=False)
+    assert result.returncode == 1 and "node 1 can't be reached" in result.stderr, result.stderr
+    assert b.value("SELECT @@read_only") == 0
+    site.network.heal(2)
+    wait_for("the cable to work again", lambda: rejoin(b, check=False).returncode == 0)
+    everywhere(a, b)
+    equal(a, b)
