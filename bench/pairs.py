@@ -29,8 +29,8 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def syncline(*args, check=True):
-    result = subprocess.run([SYNCLINE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+def syncline(*args, check=True, program=SYNCLINE):
+    result = subprocess.run([program, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                             errors="replace")
     if check and result.returncode != 0:
         raise Failed(f"syncline {' '.join(map(str, args))}: {result.stderr.strip()}")
@@ -41,11 +41,12 @@ class Pair:
     name = "Syncline"
     transports = ("tls", "tcp", "socket")
 
-    def __init__(self, directory):
+    def __init__(self, directory, program=SYNCLINE):
         self.dir = pathlib.Path(directory)
+        self.program = program
         self.open = {}
         self.transport = "tls"
-        syncline("lab", "up", "--dir", self.dir, "--network", "--database", DATABASE)
+        self.syncline("lab", "up", "--dir", self.dir, "--network", "--database", DATABASE)
         for node in (1, 2):
             self.sql(node, "SET GLOBAL sync_binlog=1, innodb_flush_log_at_trx_commit=1")
 
@@ -53,7 +54,10 @@ class Pair:
         for connection in self.open.values():
             with contextlib.suppress(Exception):
                 connection.close()
-        syncline("lab", "down", "--dir", self.dir, check=False)
+        self.syncline("lab", "down", "--dir", self.dir, check=False)
+
+    def syncline(self, *args, check=True):
+        return syncline(*args, check=check, program=self.program)
 
     # SQL
     def connect(self, node):
@@ -76,10 +80,10 @@ class Pair:
             self.sql(node, statement)
         self.sql(node, "SET sql_log_bin=1")
 
-    def seq(self, node):
-        """Of node 1's transactions: how far this node's log goes."""
+    def seq(self, node, origin=1):
+        """Of the origin's transactions: how far this node's log goes."""
         vector = self.value(node, "SELECT @@global.gtid_binlog_pos") or ""
-        return max((int(g.split("-")[2]) for g in vector.split(",") if g.startswith("1-")), default=0)
+        return max((int(g.split("-")[2]) for g in vector.split(",") if g.startswith(f"{origin}-")), default=0)
 
     def wait_equal(self):
         """Until node 2 has in its log, and shows, what node 1 committed."""
@@ -93,21 +97,24 @@ class Pair:
     def checksums(self, table):
         return [self.sql(n, f"CHECKSUM TABLE {DATABASE}.{table} EXTENDED")[0][1] for n in (1, 2)]
 
-    # The link from node 1 to node 2
+    # The links
     def settings(self, node):
         return self.dir / f"node{node}" / "syncline.cnf"
 
     def hold(self):
-        syncline("pause", f"--defaults-file={self.settings(2)}", 1)
+        for node, peer in ((1, 2), (2, 1)):
+            self.syncline("pause", f"--defaults-file={self.settings(node)}", peer)
 
     def go(self):
-        syncline("resume", f"--defaults-file={self.settings(2)}", 1)
+        for node, peer in ((2, 1), (1, 2)):
+            self.syncline("resume", f"--defaults-file={self.settings(node)}", peer)
 
     def check(self):
-        result = syncline("status", "--json", f"--defaults-file={self.settings(2)}", check=False)
-        for link in json.loads(result.stdout or "{}").get("links", []):
-            if link["state"] == "stopped":
-                raise Failed(f"the link stopped: {link['why']}")
+        for node in (1, 2):
+            result = self.syncline("status", "--json", f"--defaults-file={self.settings(node)}", check=False)
+            for link in json.loads(result.stdout or "{}").get("links", []):
+                if link["state"] == "stopped":
+                    raise Failed(f"node {node}'s link stopped: {link['why']}")
 
     def set_transport(self, transport):
         if transport == self.transport:
@@ -120,9 +127,9 @@ class Pair:
             self.settings(node).write_text("\n".join(lines) + "\n")
         self.allow_plain()
         for node in (1, 2):
-            syncline("lab", "kill", "--dir", self.dir, node, "--daemon")
-            syncline("lab", "start", "--dir", self.dir, node, "--daemon")
-        syncline("lab", "wait", "--dir", self.dir)
+            self.syncline("lab", "kill", "--dir", self.dir, node, "--daemon")
+            self.syncline("lab", "start", "--dir", self.dir, node, "--daemon")
+        self.syncline("lab", "wait", "--dir", self.dir)
         self.transport = transport
 
     def allow_plain(self):
@@ -135,7 +142,7 @@ class Pair:
         return int((self.dir / f"node{node}" / "mariadb.pid").read_text())
 
     def daemon_pid(self, node):
-        return json.loads(syncline("status", "--json", f"--defaults-file={self.settings(node)}", check=False).stdout)["pid"]
+        return json.loads(self.syncline("status", "--json", f"--defaults-file={self.settings(node)}", check=False).stdout)["pid"]
 
     def processes(self):
         pids = {f"server {n}": self.server_pid(n) for n in (1, 2)}
@@ -158,14 +165,14 @@ class Replica(Pair):
     def __init__(self, directory):
         super().__init__(directory)
         for node in (1, 2):
-            syncline("lab", "kill", "--dir", self.dir, node, "--daemon")
+            self.syncline("lab", "kill", "--dir", self.dir, node, "--daemon")
         for node, peer in ((1, 2), (2, 1)):
             tls = self.dir / f"node{node}" / "tls"
             self.sql(node, "SET GLOBAL gtid_slave_pos=%s", (self.value(peer, "SELECT @@gtid_binlog_pos") or "",))
             self.sql(node, "CHANGE MASTER TO master_host=%s, master_user=%s, master_use_gtid=slave_pos, "
                            "master_connect_retry=1, master_ssl=1, master_ssl_ca=%s, master_ssl_cert=%s, master_ssl_key=%s",
-                     (f"192.168.10.{peer}", f"syncline-{node}", str(tls / "ca.pem"), str(tls / "cert.pem"),
-                      str(tls / "key.pem")))
+                     (f"192.168.10.{peer}", f"syncline-{node}", str(tls / f"peer-{peer}.pem"),
+                      str(tls / "node.pem"), str(tls / "node.key")))
             self.sql(node, "START SLAVE")
 
     def hold(self):

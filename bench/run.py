@@ -22,6 +22,7 @@ from pairs import ROOT, Failed, Pair, Replica, say
 DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- results: written by bench/run.py --write -->", "<!-- end of results -->"
 MEMORY_LIMIT_MIB = 16
+BASELINE_PART = 1.10  # of the time of the build that --baseline names
 TRANSPORTS = {"tls": "TCP with TLS", "tcp": "TCP", "socket": "UNIX sockets"}
 
 
@@ -60,17 +61,12 @@ def report_catchup(report, results, count, transport):
     report.line()
     report.line("| | rounds | seconds | transactions/s | Syncline's part |")
     report.line("|---|---|---|---|---|")
-    for label, rounds in results.items():
-        seconds = [r[0] for r in rounds]
+    for label in results:
         part = "" if label == "Syncline" else "{:.2f} ({:.2f} to {:.2f})".format(*ratios(results, "Syncline", label))
         name = label if label == "Syncline" else f"MariaDB, {label}" + (" threads" if label != "single" else "-threaded")
-        report.line(f"| {name} | {len(rounds)} | {median(label):.2f} ({min(seconds):.2f} to {max(seconds):.2f}) | "
-                    f"{count / median(label):,.0f} | {part} |")
+        report.line(seconds_row(name, results, label, count, part))
     report.line()
-    processes = results["Syncline"][0][1]
-    used = ", ".join(f"{name} {statistics.median(r[1][name] for r in results['Syncline']):.1f}" for name in processes)
-    report.line(f"CPU seconds of Syncline's pair: {used}.")
-    report.line()
+    report_cpu(report, results, "Syncline", "Syncline's pair")
     single = ratios(results, "Syncline", "single")[0]
     report.target(single <= 0.25, f"at most a quarter of single-threaded: {single:.3f}")
     parallel = [label for label in results if label not in ("Syncline", "single")]
@@ -78,6 +74,50 @@ def report_catchup(report, results, count, transport):
         best = min(parallel, key=median)
         part = ratios(results, "Syncline", best)[0]
         report.target(part < 1, f"less than the best parallel mode ({best} threads): {part:.3f}")
+    report.line()
+
+
+def seconds_row(name, results, label, count, part):
+    seconds = [r[0] for r in results[label]]
+    return (f"| {name} | {len(seconds)} | {statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f}) | "
+            f"{count / statistics.median(seconds):,.0f} | {part} |")
+
+
+def report_cpu(report, results, label, name):
+    processes = results[label][0][1]
+    used = ", ".join(f"{process} {statistics.median(r[1][process] for r in results[label]):.1f}" for process in processes)
+    report.line(f"CPU seconds of {name}: {used}.")
+    report.line()
+
+
+def report_conflicts(report, results, count):
+    report.line(f"**Catching up with conflicts**: {count:,} transactions of one row, {count // catchup.CONFLICT_EVERY:,} of these "
+                "rows written on node 2 as well; MariaDB's replica without node 2's writes. TCP with TLS, seconds and Syncline's "
+                "part as above.")
+    report.line()
+    report.line("| | rounds | seconds | transactions/s | Syncline's part |")
+    report.line("|---|---|---|---|---|")
+    part = ratios(results, "Syncline", "single")
+    report.line(seconds_row("Syncline", results, "Syncline", count, ""))
+    report.line(seconds_row("MariaDB, single-threaded", results, "single", count, "{:.2f} ({:.2f} to {:.2f})".format(*part)))
+    report.line()
+    report_cpu(report, results, "Syncline", "Syncline's pair")
+    report.target(part[0] < 1, f"conflicts and all in less than single-threaded without: {part[0]:.3f}")
+    report.line()
+
+
+def report_baseline(report, results, count):
+    report.line(f"**Beside the build that was given**, catching up with {count:,} transactions of one row, TCP with TLS.")
+    report.line()
+    report.line("| | rounds | seconds | transactions/s | Syncline's part |")
+    report.line("|---|---|---|---|---|")
+    part = ratios(results, "Syncline", "baseline")
+    report.line(seconds_row("Syncline", results, "Syncline", count, ""))
+    report.line(seconds_row("the other build", results, "baseline", count, "{:.2f} ({:.2f} to {:.2f})".format(*part)))
+    report.line()
+    report_cpu(report, results, "Syncline", "Syncline's pair")
+    report_cpu(report, results, "baseline", "the other build's")
+    report.target(part[0] <= BASELINE_PART, f"at most {BASELINE_PART} of the other build's time: {part[0]:.3f}")
     report.line()
 
 
@@ -171,11 +211,11 @@ def everything(args, labs, report):
     modes = catchup.QUICK_MODES if quick else catchup.MODES
     wanted = args.only or "all"
 
-    def pair_in(kind, name):
+    def pair_in(kind, name, **how):
         say(f"starting {kind.name}'s two nodes")
         path = labs / name
         pairs_up.append(path)
-        pair = kind(path)
+        pair = kind(path, **how)
         pair.sql(1, f"CREATE DATABASE {catchup.DATABASE}")
         pair.wait_equal()
         return pair
@@ -187,10 +227,22 @@ def everything(args, labs, report):
     memory = [("at rest", ours.memory())]
     if wanted == "catchup-syncline":
         for r in range(rounds):
-            seconds, cpu = catchup.one(ours, f"t{r}", count, during=perf if args.perf else None)
+            seconds, cpu = catchup.one(ours, f"t{r}", count, update=args.conflicts, during=perf if args.perf else None,
+                                       conflicts=count // catchup.CONFLICT_EVERY if args.conflicts else 0)
             say(f"{count / seconds:,.0f}/s  " + ", ".join(f"{k} {v:.2f} s" for k, v in cpu.items()))
         return
+    if args.baseline:
+        before = pair_in(Pair, "c", program=args.baseline)
+        report_baseline(report, catchup.measure_baseline(ours, before, count, args.rounds or 2 * rounds), count)
+        if wanted == "baseline":
+            return
+        before.down()
     theirs = pair_in(Replica, "b")
+
+    def conflicts():
+        report_conflicts(report, catchup.measure_conflicts(ours, theirs, count, rounds), count)
+        memory.append((f"after {rounds} times {count // catchup.CONFLICT_EVERY:,} conflicts", ours.memory()))
+
     # Latency first, in fresh servers, over TLS; then the backlog; then what needs the daemons to start again.
     order = sorted(args.transport or ["tls", "tcp"], key=list(TRANSPORTS).index)
     for transport in order if wanted in ("all", "latency") else []:
@@ -202,9 +254,12 @@ def everything(args, labs, report):
                 results = catchup.measure(ours, theirs, count, rounds, modes)
                 report_catchup(report, results, count, transport)
                 memory.append((f"after {rounds} times {count:,} transactions", ours.memory()))
+                conflicts()
     if wanted == "catchup":
         report_catchup(report, catchup.measure(ours, theirs, count, rounds, modes), count, "tls")
         memory.append((f"after {rounds} times {count:,} transactions", ours.memory()))
+    if wanted == "catchup-conflicts":
+        conflicts()
     report_memory(report, memory)
 
 
@@ -217,14 +272,18 @@ def write(report):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=["catchup", "catchup-syncline", "latency"])
+    parser.add_argument("--only", choices=["catchup", "catchup-conflicts", "catchup-syncline", "latency", "baseline"])
     parser.add_argument("--transport", action="append", choices=list(TRANSPORTS), help="for latency; again for more (tls, tcp)")
     parser.add_argument("--transactions", type=int, help="of the backlog (80000)")
     parser.add_argument("--rounds", type=int, help="of catching up (3)")
+    parser.add_argument("--baseline", metavar="SYNCLINE", help="another build, to catch up beside this one")
+    parser.add_argument("--conflicts", action="store_true", help="with --only catchup-syncline: conflicts in the backlog")
     parser.add_argument("--perf", action="store_true", help="with --only catchup-syncline: a profile of daemons and server 2")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a target is missed")
     parser.add_argument("--write", action="store_true", help="puts the results into docs/performance.md")
     args = parser.parse_args()
+    if args.only == "baseline" and not args.baseline:
+        parser.error("--only baseline needs --baseline SYNCLINE")
     args.labs = []
     report, status = Report(), 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
