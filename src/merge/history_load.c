@@ -83,7 +83,10 @@ static void follow(struct load *l, const struct merge_change *change)
 	struct tied *t = tie(l, change);
 	const struct merge_table *table = change->table;
 	t->may_go |= change->op == MERGE_DELETE;
-	ask(l, t->key);
+	/* What the engine has it was told of as it happened, with all that is tied to it: reading the records of a row that is written all
+	 * day again for each write would take longer with every one. */
+	if (!merge_has_row(l->h->merge, t->key))
+		ask(l, t->key);
 	ask(l, key_of_emptied(table->id));
 	each_unique(table, change->before, ask_unique, l);
 	each_unique(table, change->after, ask_unique, l);
