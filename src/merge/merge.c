@@ -44,6 +44,13 @@ bool origin_knew(const struct origin *o, const struct origin *other)
 	return false;
 }
 
+bool origin_follows(const struct origin *o, const struct origin *other)
+{
+	if (origin_knew(o, other) != origin_knew(other, o))
+		return origin_knew(o, other);
+	return stamp_compare(o->stamp, other->stamp) > 0;
+}
+
 /* ---- Writes ---- */
 
 bool survives(const struct row *row, const struct write *write)

@@ -84,6 +84,10 @@ struct origin {
 
 /* It was there when the other committed. */
 bool origin_knew(const struct origin *origin, const struct origin *other);
+/* It has the higher stamp. Who knew the other has, also where this node's log doesn't tell the stamp: a pair's transactions that met
+ * nothing are in it without their manifests, so with another time and a context that has too much. They were in conflict with
+ * nothing, so whatever writes the row before or after is known to them or knows of them. */
+bool origin_follows(const struct origin *origin, const struct origin *other);
 
 enum {
 	COLUMN_CHANGED = 1,

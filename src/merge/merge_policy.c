@@ -144,10 +144,10 @@ const struct write *policy_choose(const struct row *row, uint32_t c)
 		const struct write *w = &row->writes[i];
 		if (w->after == NULL || w->changed[c] == 0 || !survives(row, w))
 			continue;
-		/* Whoever knew of it has the higher stamp: where that decides, there is no need to ask. */
-		if (p->policy != MERGE_LAST_UPDATE_WINS && is_overwritten(row, w, c))
-			continue;
-		if (chosen == NULL || is_preferred(p, c, w, chosen))
+		/* The last one is the highest in an order, so two at a time can be compared; the others choose among what nobody knew. */
+		if (p->policy == MERGE_LAST_UPDATE_WINS
+		        ? chosen == NULL || origin_follows(w->origin, chosen->origin)
+		        : !is_overwritten(row, w, c) && (chosen == NULL || is_preferred(p, c, w, chosen)))
 			chosen = w;
 	}
 	return chosen;
@@ -185,7 +185,7 @@ static const struct write *start_of(const struct row *row, const struct write *w
 	for (size_t i = 0; i < row->write_count; i++) {
 		const struct write *w = &row->writes[i];
 		if (origin_knew(write->origin, w->origin) && is_start(row, w) &&
-		    (start == NULL || stamp_compare(w->origin->stamp, start->origin->stamp) > 0))
+		    (start == NULL || origin_follows(w->origin, start->origin)))
 			start = w;
 	}
 	return start;

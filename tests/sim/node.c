@@ -45,9 +45,9 @@ void node_log(struct node *n, struct group *g)
 	GROW(n->log, n->log_count, n->log_capacity);
 	n->log[n->log_count++] = *g;
 	vector_add(&n->vector, &g->gtid);
-	const struct fact *fact = fact_of(&g->gtid);
-	if (fact->stamp > n->stamp)
-		n->stamp = fact->stamp;
+	uint32_t stamp = g->has_manifest ? fact_of(&g->gtid)->stamp : g->time;
+	if (stamp > n->stamp)
+		n->stamp = stamp;
 	trace((uint64_t)n->number << 48 | (uint64_t)g->gtid.domain << 40 | g->gtid.seq << 8 | g->rows.count);
 	sim.progress++;
 }

@@ -59,7 +59,8 @@ enum feature {
 	FEATURE_UNIQUE = 4096,
 	FEATURE_REFERENCE = 8192,
 	FEATURE_UNIQUE_CHILD = 16384,
-	FEATURE_ALL = 32767,
+	FEATURE_PLAIN = 32768, /* of two nodes: batches without a manifest */
+	FEATURE_ALL = 65535,
 };
 
 struct row {
