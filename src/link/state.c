@@ -283,8 +283,9 @@ void state_clear_history(struct state *s)
 {
 	lock(s);
 	history_clear(s->history);
-	s->has_started = false;
+	s->has_started = s->is_in_group = false;
 	s->settled.count = 0;
+	s->tailed.count = 0; /* or a link would find nothing and commit, as if that had been looked at */
 	s->checkpoints.has_newest = false;
 	s->checkpoints.count = 0; /* what came before them isn't done, only forgotten */
 	unlock(s);

@@ -406,6 +406,17 @@ static enum err_code on_table_map(struct tail *t, const struct event *event, str
 	return code == ERR_OK && t->wanted && table->is_replicated ? describe(t, t->tables, table, err) : code;
 }
 
+/* A new file. What a server that was killed left without an end in the last one was rolled back. */
+static enum err_code on_format(struct tail *t, const struct event *event, struct err *err)
+{
+	enum err_code code = t->in_group ? state_rewind(t->state, err) : ERR_OK;
+	tables_clear(t->tables);
+	t->in_group = false;
+	if (t->phase == TAIL_FOLLOWS)
+		state_set_format(t->state, event);
+	return code == ERR_OK ? format_parse(event, &t->format, err) : code;
+}
+
 static enum err_code on_event(struct tail *t, const uint8_t *bytes, size_t size, struct err *err)
 {
 	struct event event;
@@ -414,11 +425,7 @@ static enum err_code on_event(struct tail *t, const uint8_t *bytes, size_t size,
 		return code;
 	switch (event.type) {
 	case EVENT_FORMAT_DESCRIPTION:
-		tables_clear(t->tables);
-		t->in_group = false;
-		if (t->phase == TAIL_FOLLOWS)
-			state_set_format(t->state, &event);
-		return format_parse(&event, &t->format, err);
+		return on_format(t, &event, err);
 	case EVENT_HEARTBEAT:
 		if (t->phase == TAIL_FOLLOWS)
 			state_tail_live(t->state, true, NULL);

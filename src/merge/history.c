@@ -225,8 +225,10 @@ enum err_code history_end(struct history *h, struct err *err)
 		if (code == ERR_OK)
 			count = choose_hot(h, decoded, changes);
 	}
-	if (code == ERR_OK && count > 0)
+	if (code == ERR_OK && count > 0) {
 		merge_applied(h->merge, &t);
+		h->is_torn = true;
+	}
 	for (size_t i = 0; i < h->told_count; i++)
 		record_change_free(&decoded[i]);
 	free(decoded);
@@ -280,11 +282,15 @@ void history_shown(struct history *h, size_t step_count, const struct merge_step
 void history_group_end(struct history *h)
 {
 	window_end(h->window);
+	h->is_torn = false;
 }
 
+/* The engine forgets nothing: told of a transaction twice, it would add up twice what that added. */
 enum err_code history_rewind(struct history *h, struct err *err)
 {
 	h->told_count = 0;
+	if (h->is_torn)
+		return err_set(err, ERR_GONE, "the log was cut off within a group; it is read again from further back");
 	return window_rewind(h->window, err);
 }
 
@@ -297,6 +303,7 @@ void history_clear(struct history *h)
 		if ((h->speaks >> (domain - 1) & 1) != 0)
 			merge_speak_for(h->merge, domain, true);
 	h->told_count = 0;
+	h->is_torn = false;
 	forget_tables(h);
 }
 

@@ -70,7 +70,8 @@ enum err_code history_resolved(struct history *history, const struct merge_trans
 enum err_code history_emptied(struct history *history, const struct history_transaction *transaction, uint64_t table,
                               bool drops, struct err *err) ERR_MUST_CHECK;
 void history_shown(struct history *history, size_t step_count, const struct merge_step *steps);
-/* The log's group is complete; the log is read again from behind the last complete group; from where all began. */
+/* The log's group is complete; the log is read again from behind the last complete group, ERR_GONE if what the engine was told of
+ * the incomplete one can't be taken back; from where all began. */
 void history_group_end(struct history *history);
 enum err_code history_rewind(struct history *history, struct err *err) ERR_MUST_CHECK;
 void history_clear(struct history *history);

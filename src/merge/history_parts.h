@@ -31,6 +31,7 @@ struct history {
 	struct history_transaction now; /* between history_begin and history_end */
 	struct buf told;                /* its changes, unless the engine is empty: sizes and records */
 	size_t told_count;
+	bool is_torn; /* the engine was told of a part of the group at hand */
 	struct buf record;
 	struct keys { /* of the change that is being added */
 		size_t count, capacity;
