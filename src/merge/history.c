@@ -63,7 +63,7 @@ static uint64_t window_key(const struct history_key *key)
 	case HISTORY_PARENT:
 		return key_of_delete(key->key);
 	case HISTORY_CHILDREN:
-		return merge_parent_tie(key->key);
+		return key_of_children(key->key);
 	case HISTORY_TABLE:
 		return key_of_emptied(key->key);
 	default:

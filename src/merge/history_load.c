@@ -233,7 +233,7 @@ static enum err_code load_children(struct load *l, const struct merge_transactio
 		for (struct tied *row = l->tied; row != NULL; row = row->by_key.next)
 			if (row->may_go && !row->children) {
 				row->children = more = true;
-				ask(l, merge_parent_tie(row->key));
+				ask(l, key_of_children(row->key));
 			}
 		code = empty_queue(l, err);
 	}

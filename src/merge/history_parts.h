@@ -44,8 +44,9 @@ void keys_clear(struct keys *keys);
 void keys_add(struct keys *keys, uint64_t key);
 /* Under which a change is kept. */
 void keys_of_change(struct keys *keys, const struct merge_change *change);
-uint64_t key_of_delete(uint64_t row_key); /* kept under: this row was deleted */
-uint64_t key_of_emptied(uint64_t table);  /* all of this table's were */
+uint64_t key_of_delete(uint64_t row_key);   /* kept under: this row was deleted */
+uint64_t key_of_children(uint64_t row_key); /* … a row of that version refers to this one */
+uint64_t key_of_emptied(uint64_t table);    /* all of this table's were */
 uint64_t change_row_key(const struct merge_change *change);
 /* Calls for each of the row's values in unique indexes, and for each parent's row key. */
 typedef void each_key(void *context, uint64_t key);

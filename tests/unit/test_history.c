@@ -442,6 +442,23 @@ static void test_rows_of_every_size(void **state)
 	free(big);
 }
 
+/* A gate logs every swipe of a user while the other one changes that user: no conflict, so it isn't to be resolved as one. Several
+ * users, since it was those with odd row keys that seemed to be. */
+static void test_a_childs_write_is_none_of_its_parents(void **state)
+{
+	(void)state;
+	struct history *h = history_new(1, NULL);
+	for (int i = 0; i < 16; i++) {
+		char id[8], gtid[16];
+		snprintf(id, sizeof id, "%d", i + 10);
+		snprintf(gtid, sizeof gtid, "1-1-%d", i + 1);
+		tell(h, gtid, "", &pet, NULL, (texts){id, id, "rex"});
+		assert_false(finds(h, 2, "", &person, (texts){id, "ann", "30"}, (texts){id, "ann", "31"}));
+		assert_true(finds(h, 2, "", &person, (texts){id, "ann", "30"}, NULL));
+	}
+	history_free(h);
+}
+
 /* ---- what the engine is told ---- */
 
 /* A row is in dispute, and later transactions write it, or rows tied to it: the engine is to know of them, and is not to be told of
@@ -857,6 +874,7 @@ int main(void)
 	    cmocka_unit_test(test_a_child_brings_its_deleted_parent),
 	    cmocka_unit_test(test_grandchildren_go_with_a_deleted_row),
 	    cmocka_unit_test(test_rows_of_every_size),
+	    cmocka_unit_test(test_a_childs_write_is_none_of_its_parents),
 	    cmocka_unit_test(test_a_hot_change_reaches_the_engine),
 	    cmocka_unit_test(test_resolved_and_shown),
 	    cmocka_unit_test(test_settling),
