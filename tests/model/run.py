@@ -20,7 +20,7 @@ def reference(*args):
 def check_reference():
     failed = False
     for policies in range(POLICIES):
-        whole = reference(60 if policies == 0 else 20, 1000 * policies)
+        whole = reference(40 if policies == 0 else 10, 1000 * policies)
         print(f"reference: {whole.stdout.strip()}")
         failed |= whole.returncode != 0
     for rule in ("clock", "settle", "group", "decide", "reference", "register", "policy", "excess"):
