@@ -12,18 +12,45 @@
 
 enum { SLOTS_DEFAULT = 2 }; /* as in the guide */
 
-static enum err_code make_databases(struct setup *setup, const struct setup_wish *wish, struct err *err)
+/* `made`: those that were not there, borrowed from the wish. */
+static enum err_code make_databases(struct setup *setup, const struct setup_wish *wish, struct text_list *made,
+                                    struct err *err)
 {
-	struct buf sql = {0};
+	struct buf sql = {0}, found = {0};
 	enum err_code code = ERR_OK;
 	for (size_t i = 0; code == ERR_OK && i < wish->database_count; i++) {
+		const char *name = wish->databases[i];
+		bool is_there = false;
 		buf_clear(&sql);
-		buf_append_str(&sql, "CREATE DATABASE IF NOT EXISTS ");
-		sql_append_name(&sql, wish->databases[i]);
+		buf_append_str(&sql, "SELECT 1 FROM information_schema.schemata WHERE schema_name=");
+		sql_append_text(&sql, name);
+		code = connection_value(setup_connection(setup), buf_str(&sql), sql.size, &found, &is_there, err);
+		if (code != ERR_OK || is_there)
+			continue;
+		buf_clear(&sql);
+		buf_append_str(&sql, "CREATE DATABASE ");
+		sql_append_name(&sql, name);
 		code = connection_run_n(setup_connection(setup), buf_str(&sql), sql.size, err);
+		if (code == ERR_OK)
+			made->texts[made->count++] = name;
 	}
 	buf_free(&sql);
+	buf_free(&found);
 	return code;
+}
+
+/* Nobody has had the time to write there: they were made some seconds ago. */
+static void drop_databases(struct setup *setup, const struct text_list *made)
+{
+	struct buf sql = {0};
+	struct err ignored;
+	for (size_t i = 0; i < made->count; i++) {
+		buf_append_str(&sql, i == 0 ? "DROP DATABASE " : ";DROP DATABASE ");
+		sql_append_name(&sql, made->texts[i]);
+	}
+	if (made->count > 0)
+		(void)!connection_run_n(setup_connection(setup), buf_str(&sql), sql.size, &ignored);
+	buf_free(&sql);
 }
 
 /* What is there already of it stays. */
@@ -55,6 +82,7 @@ static bool has_database(const struct setup_wish *wish, const char *name)
 static enum err_code init(struct setup *setup, const struct setup_wish *wish, bool guide, struct err *err)
 {
 	char nodes[16];
+	struct text_list made = {0};
 	snprintf(nodes, sizeof nodes, "%u", (unsigned)wish->node_id);
 	enum err_code code = setup_look(setup, err);
 	if (code == ERR_OK)
@@ -65,13 +93,15 @@ static enum err_code init(struct setup *setup, const struct setup_wish *wish, bo
 		return code;
 	code = setup_write_settings(setup, nodes, "", "", err);
 	if (code == ERR_OK)
-		code = make_databases(setup, wish, err);
+		code = make_databases(setup, wish, &made, err);
 	if (code == ERR_OK && guide)
 		code = make_guide_schema(setup_connection(setup), err);
 	if (code == ERR_OK)
 		code = setup_start_daemon(setup, err);
-	if (code != ERR_OK)
+	if (code != ERR_OK) {
+		drop_databases(setup, &made);
 		setup_undo(setup, err);
+	}
 	return code;
 }
 

@@ -46,7 +46,7 @@ struct setup {
 	uid_t uid; /* of the daemon */
 	gid_t gid;
 	bool had_dropin, had_settings, had_identity;
-	bool wrote_dropin, restarted, made_accounts; /* to be undone */
+	bool wrote_dropin, restarted, made_accounts, made_schema; /* to be undone */
 };
 
 int setup_check_options(const char *command, struct setup_wish *wish, unsigned node, unsigned slots,
@@ -465,12 +465,29 @@ static enum err_code make_accounts(struct setup *s, struct err *err)
 	return code == ERR_OK ? ERR_OK : err_wrap(err, "can't make the account %s@localhost", s->wish.user);
 }
 
-static enum err_code drop_accounts(struct setup *s, struct err *err)
+/* Tables of the daemon's own. What is there already may be of a node that this one was, and stays. */
+static enum err_code make_schema(struct setup *s, struct err *err)
+{
+	struct buf text = {0};
+	enum err_code code = value(
+	    s, "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name='" SYNCLINE_SCHEMA "'", &text, err);
+	s->made_schema = code == ERR_OK && strcmp(buf_str(&text), "0") == 0;
+	buf_free(&text);
+	return code == ERR_OK ? membership_prepare(s->connection, err) : code;
+}
+
+static enum err_code drop_made(struct setup *s, struct err *err)
 {
 	struct buf sql = {0};
-	buf_append_str(&sql, "SET SESSION sql_log_bin=0;DROP USER IF EXISTS ");
-	sql_append_name(&sql, s->wish.user);
-	buf_append_str(&sql, "@'localhost';SET SESSION sql_log_bin=1");
+	buf_append_str(&sql, "SET SESSION sql_log_bin=0;");
+	if (s->made_accounts) {
+		buf_append_str(&sql, "DROP USER IF EXISTS ");
+		sql_append_name(&sql, s->wish.user);
+		buf_append_str(&sql, "@'localhost';");
+	}
+	if (s->made_schema)
+		buf_append_str(&sql, "DROP DATABASE IF EXISTS " SYNCLINE_SCHEMA ";");
+	buf_append_str(&sql, "SET SESSION sql_log_bin=1");
 	enum err_code code = connection_run_n(s->connection, buf_str(&sql), sql.size, err);
 	buf_free(&sql);
 	return code;
@@ -493,7 +510,7 @@ enum err_code setup_apply(struct setup *s, struct err *err)
 	if (code == ERR_OK)
 		code = make_accounts(s, err);
 	if (code == ERR_OK)
-		code = membership_prepare(s->connection, err);
+		code = make_schema(s, err);
 	if (code != ERR_OK)
 		setup_undo(s, err);
 	return code;
@@ -505,8 +522,8 @@ void setup_undo(struct setup *s, struct err *err)
 	enum err_code code = ERR_OK;
 	if (!s->had_settings)
 		unlink(s->place.settings);
-	if (s->made_accounts && connection_is_open(s->connection))
-		code = drop_accounts(s, &why);
+	if (connection_is_open(s->connection))
+		code = drop_made(s, &why);
 	if (s->wrote_dropin && s->had_dropin)
 		code = write_dropin(s, &s->old_dropin, &why);
 	else if (s->wrote_dropin)

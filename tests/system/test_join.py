@@ -149,6 +149,14 @@ def test_what_init_refuses(guest, untouched):
     refused(untouched.run("init", "--node=1", "--address=10.0.0.1", "--database=d", *place, check=False), "--yes", status=2)
 
 
+def test_daemon_that_does_not_start(untouched):
+    """The program isn't where the service looks for it: what was made for the daemon would stay in a server that has none."""
+    place = [p for p in untouched.place() if not p.startswith("--service")]
+    result = untouched.run("init", "--node=1", "--address=10.0.0.1", "--database=d", *place, "--service=false", check=False)
+    assert result.returncode == 1 and "can't start the daemon: `false` ended with 1" in result.stderr, result.stderr
+    assert "as it was before" in result.stderr
+
+
 def test_interrupted_copy_goes_on(site):
     """The cable is pulled, or Ctrl-C pressed, in the middle of a copy of a large table: the same command goes on where it stopped."""
     a, b = first(site), site.machine()
