@@ -102,7 +102,7 @@ class Machine:
             """)
         self.script("service", f"""
             p=$(cat {self.root}/daemon.pid 2>/dev/null)
-            if [ -n "$p" ] && [ -e /proc/$p/status ] && ! grep -q '^State:.Z' /proc/$p/status; then exit 0; fi
+            case "$([ -n "$p" ] && grep '^State:' /proc/$p/status 2>/dev/null)" in ''|*Z*) ;; *) exit 0 ;; esac
             {enter} setsid setpriv --reuid={USER} --regid={USER} --clear-groups {clock} {self.program} run --defaults-file={self.settings} </dev/null >>{self.root}/daemon.log 2>&1 &
             echo $! >{self.root}/daemon.pid
             """)
