@@ -23,6 +23,7 @@
 #include "node/peer_group.h"
 #include "node/pin.h"
 #include "node/settings_edit.h"
+#include "node/slots.h"
 #include "sql/server.h"
 
 enum {
@@ -111,9 +112,9 @@ static enum err_code hello(struct join *j, struct err *err)
 		return err_set(err, ERR_USAGE, "--node=%u is the node that invites; give another number",
 		               (unsigned)j->wish.node_id);
 	if (j->wish.node_id > j->offer.slots)
-		return err_set(err, ERR_USAGE,
-		               "node %u needs more slots than there are (%u); run on each node: syncline slots %u",
-		               (unsigned)j->wish.node_id, j->offer.slots, (unsigned)j->wish.node_id);
+		return err_set(
+		    err, ERR_USAGE, "node %u needs more slots than there are (%u); run on each node: syncline slots %u",
+		    (unsigned)j->wish.node_id, j->offer.slots, slots_enough(j->offer.slots, (unsigned)j->wish.node_id));
 	return ERR_OK;
 }
 

@@ -22,7 +22,7 @@ enum { FILE_BYTES_MAX = 1 << 20, POLL_MS = 200, SESSIONS_SHOWN = 10 };
 struct slots {
 	struct this_node node;
 	unsigned slots;
-	bool kill;
+	bool kill, force;
 	struct place place;
 };
 
@@ -35,6 +35,30 @@ static enum err_code check(const struct slots *t, struct err *err)
 	                                     "there is a node %u, so slots can't be fewer than %u; let go of it first: "
 	                                     "syncline forget %u",
 	                                     (unsigned)highest, (unsigned)highest, (unsigned)highest);
+}
+
+/* Until every node has them, each goes on in its own steps. Of a node that can't be asked it is taken that it has what
+ * is here. */
+static enum err_code check_steps(const struct slots *t, struct err *err)
+{
+	const struct settings *s = &t->node.settings;
+	unsigned now = 0;
+	enum err_code code = slots_of_server(t->node.server, &now, err);
+	for (size_t i = 0; code == ERR_OK && !t->force && i < s->peer_count; i++) {
+		unsigned there = 0, id = (unsigned)s->peers[i].node_id;
+		struct err ignored;
+		struct connection *connection = connection_new();
+		if (this_node_reach(&t->node, &s->peers[i], connection, &ignored) != ERR_OK ||
+		    slots_of_server(connection, &there, &ignored) != ERR_OK)
+			there = now;
+		connection_free(connection);
+		if (slots_collide(s->node_id, t->slots, id, there))
+			code = err_set(err, ERR_USAGE,
+			               "node %u gives out ids in steps of %u: until it has %u slots, too, both would give out some "
+			               "of them; take %u, or let applications rest on all nodes meanwhile and add --force",
+			               id, there, t->slots, slots_enough(there, t->slots));
+	}
+	return code;
 }
 
 /* For the server's next start. */
@@ -195,6 +219,8 @@ static enum err_code set_slots(const struct slots *t, struct err *err)
 {
 	enum err_code code = check(t, err);
 	if (code == ERR_OK)
+		code = check_steps(t, err);
+	if (code == ERR_OK)
 		code = write_dropin(t, err);
 	if (code == ERR_OK)
 		code = widen(t, err);
@@ -216,11 +242,12 @@ int command_slots(int argc, char **argv)
 	struct slots t = {0};
 	const struct option_row rows[] = {
 	    {"kill", OPTION_FLAG, &t.kill, NULL, "end sessions that would go on with the old steps", false, 0, 0},
+	    {"force", OPTION_FLAG, &t.force, NULL, "also if nodes give out one id twice until all have them", false, 0, 0},
 	    {"defaults-file", OPTION_TEXT, &file, "FILE", "the settings of this node (" SETTINGS_FILE ")", false, 0, 0},
 	    {"root", OPTION_TEXT, &root, "DIR", "the system is in this folder, not in /", false, 0, 0},
 	    {0},
 	};
-	struct options options = {"N [--kill] [--defaults-file=FILE]",
+	struct options options = {"N [--kill] [--force] [--defaults-file=FILE]",
 	                          "Makes room for nodes with numbers up to N: generated ids go in steps of N. Waits for "
 	                          "sessions that go on with the\n"
 	                          "old steps. Run it on each node; then a node with such a number may join.",

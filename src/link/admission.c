@@ -164,7 +164,7 @@ static void check_room(struct connection *connection, uint32_t node, uint32_t ne
 	struct err err;
 	if (slots_of_server(connection, &slots, &err) == ERR_OK && slots < newcomer)
 		buf_printf(why, "node %u still gives out ids in steps of %u; run there: syncline slots %u", (unsigned)node,
-		           slots, (unsigned)newcomer);
+		           slots, slots_enough(slots, (unsigned)newcomer));
 }
 
 /* Of who can be asked now. The others are asked when they can be. */

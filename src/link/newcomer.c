@@ -10,6 +10,7 @@
 #include "node/membership.h"
 #include "node/peer_group.h"
 #include "node/settings_edit.h"
+#include "node/slots.h"
 
 bool newcomer_is_counted(const struct settings *s, uint32_t node)
 {
@@ -38,7 +39,7 @@ const char *newcomer_refusal(const struct settings *s, const struct member *m, c
 		snprintf(buffer, size, "%u is no node id; give one from 1 to %d", node, NODE_ID_MAX);
 	else if (node > slots)
 		snprintf(buffer, size, "node %u needs more slots than there are (%u); run on each node: syncline slots %u",
-		         node, (unsigned)slots, node);
+		         node, (unsigned)slots, slots_enough((unsigned)slots, node));
 	else if (newcomer_is_counted(s, m->node) && !is_pinned(s, m))
 		snprintf(buffer, size,
 		         "there is a node %u already; give another --node, or let go of it with: syncline forget %u", node,

@@ -13,3 +13,19 @@ enum err_code slots_of_server(struct connection *connection, unsigned *ret, stru
 	buf_free(&text);
 	return code;
 }
+
+unsigned slots_enough(unsigned now, unsigned node)
+{
+	return now == 0 ? node : (node + now - 1) / now * now;
+}
+
+/* The node's number is where it begins. */
+bool slots_collide(unsigned node, unsigned step, unsigned other, unsigned other_step)
+{
+	while (other_step != 0) {
+		unsigned rest = step % other_step;
+		step = other_step;
+		other_step = rest;
+	}
+	return step != 0 && (node > other ? node - other : other - node) % step == 0;
+}

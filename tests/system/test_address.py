@@ -61,9 +61,11 @@ def test_slots(site):
     a, b = pair(site)
     c = site.machine()
     refused = c.join(a.invite(), check=False)
-    assert refused.returncode != 0 and "syncline slots 3" in refused.stderr, refused.stderr
+    assert refused.returncode != 0 and "syncline slots 4" in refused.stderr, refused.stderr
     few = command(a, "slots", 1, check=False)
     assert few.returncode == 2 and "there is a node 2" in few.stderr, few.stderr
+    odd = command(a, "slots", 3, check=False)
+    assert odd.returncode == 2 and "until it has 3 slots, too, both would give out some of them; take 4," in odd.stderr, odd.stderr
     old = pymysql.connect(user="root", unix_socket=str(a.socket), autocommit=True, database="d")
     waiting = subprocess.Popen([*site.network.enter(1), site.program, "slots", "4", f"--defaults-file={a.settings}", f"--root={a.root}"],
                                stdout=subprocess.PIPE, text=True)
@@ -82,7 +84,7 @@ def test_slots(site):
     assert "auto_increment_increment = 4" in a.dropin.read_text()
     # One of the two isn't enough.
     refused = c.join(a.invite(), check=False)
-    assert refused.returncode != 0 and "node 2 still gives out ids in steps of 2; run there: syncline slots 3" in refused.stderr, refused.stderr
+    assert refused.returncode != 0 and "node 2 still gives out ids in steps of 2; run there: syncline slots 4" in refused.stderr, refused.stderr
     held = pymysql.connect(user="root", unix_socket=str(b.socket), autocommit=True, database="d")
     waiting = subprocess.Popen([*site.network.enter(2), site.program, "slots", "4", f"--defaults-file={b.settings}", f"--root={b.root}"],
                                stdout=subprocess.PIPE, text=True)
