@@ -58,8 +58,8 @@ static enum err_code confirm(const struct this_node *n, uint32_t node, bool yes,
 	char text[400];
 	snprintf(
 	    text, sizeof text,
-	    "Node %u is forgotten here: its settings, its account, its certificate. What it wrote that is here stays;\n"
-	    "what isn't here is lost, unless another node has it.",
+	    "Node %u is forgotten, here and then on the other nodes: its settings, its account, its certificate. What it\n"
+	    "wrote stays; what no other node has is lost.",
 	    (unsigned)node);
 	return is_node(&n->settings, node) ? this_node_confirm(yes, text, err) : ERR_OK;
 }
@@ -78,10 +78,11 @@ static enum err_code forget(const struct this_node *n, uint32_t node, struct err
 
 static void tell(const struct settings *s, uint32_t node)
 {
-	printf("Node %u is forgotten.\n", (unsigned)node);
-	for (size_t i = 0; i < s->node_count; i++)
-		if (s->nodes[i] != node && s->nodes[i] != s->node_id)
-			printf("Run it on node %u as well: syncline forget %u\n", (unsigned)s->nodes[i], (unsigned)node);
+	bool has_others = false;
+	for (size_t i = 0; i < s->peer_count; i++)
+		has_others = has_others || s->peers[i].node_id != node;
+	printf("Node %u is forgotten.%s\n", (unsigned)node,
+	       has_others ? " The other nodes hear of it by themselves, one that can't be reached now when it can." : "");
 }
 
 int command_forget(int argc, char **argv)
@@ -96,9 +97,9 @@ int command_forget(int argc, char **argv)
 	};
 	struct options options = {
 	    "NODE [--force] [--yes] [--defaults-file=FILE]",
-	    "Lets go of a node that is lost for good: its settings, account and certificate here. Run "
-	    "it on each node that\n"
-	    "remains. What it wrote that is here stays. A node that still runs goes by syncline leave.",
+	    "Lets go of a node that is lost for good: its settings, account and certificate, here and "
+	    "then on the other nodes.\n"
+	    "What it wrote that any of them has stays. A node that still runs goes by syncline leave.",
 	    rows, 1, 1};
 	int count, status = options_parse(&options, argc, argv, &count);
 	if (status >= 0)

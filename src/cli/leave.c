@@ -242,9 +242,14 @@ static enum err_code leave(struct leave *l, struct err *err)
 static void tell(const struct leave *l)
 {
 	const struct settings *s = &l->node.settings;
+	bool any_knows = false;
 	printf("Node %u has left; its data is as it was.\n", (unsigned)s->node_id);
+	for (size_t i = 0; i < s->peer_count; i++)
+		any_knows = any_knows || l->peers[i] != NULL || l->told[i];
 	for (size_t i = 0; l->force && i < s->peer_count; i++)
-		if (l->peers[i] == NULL && !l->told[i])
+		if (l->peers[i] == NULL && !l->told[i] && any_knows)
+			printf("Node %u could not be told; it hears of it from the others.\n", (unsigned)s->peers[i].node_id);
+		else if (l->peers[i] == NULL && !l->told[i])
 			printf("Node %u could not be told; run there: syncline forget %u\n", (unsigned)s->peers[i].node_id,
 			       (unsigned)s->node_id);
 }

@@ -38,7 +38,12 @@ enum err_code this_node_reach(const struct this_node *n, const struct settings_p
 {
 	struct connection_target target = {.file = n->settings.file, .group = peer->group, .name = peer->where};
 	enum err_code code = connection_open(connection, &target, err);
-	return code == ERR_OK ? code : err_wrap(err, "node %u can't be reached", (unsigned)peer->node_id);
+	bool may_be;
+	if (code == ERR_OK)
+		return code;
+	return connection_was_refused(err, &may_be)
+	           ? err_wrap(err, "node %u doesn't let this node in; was it let go of there?", (unsigned)peer->node_id)
+	           : err_wrap(err, "node %u can't be reached", (unsigned)peer->node_id);
 }
 
 enum err_code this_node_value(const struct this_node *n, const char *sql, struct buf *ret, struct err *err)

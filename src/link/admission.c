@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin/control.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -15,6 +16,7 @@
 #include "link/thread.h"
 #include "node/identity.h"
 #include "node/membership.h"
+#include "node/peers.h"
 #include "node/slots.h"
 
 enum {
@@ -46,7 +48,8 @@ struct admission {
 	struct members here;
 	size_t ear_count;
 	struct ear ears[PEERS_MAX];
-	bool is_ending; /* the daemon starts anew */
+	bool is_ending;       /* the daemon starts anew */
+	struct buf waits_for; /* about a node that has left and still counts; empty if there is none */
 	char told[sizeof((struct err *)NULL)->message];
 	atomic_bool wanted;
 	pthread_t thread;
@@ -99,11 +102,22 @@ static enum err_code take_in(struct admission *a, const struct ear *from, const 
 }
 
 /* It was let go of, there or here; another one with its number, and so another authority, may come in. */
-static bool is_gone(const struct admission *a, const struct member *there)
+static bool is_gone(const struct member *here, const struct member *there)
 {
-	const struct member *here = members_find(&a->here, there->node);
-	return there->state == MEMBER_LEFT ||
-	       (here != NULL && here->state == MEMBER_LEFT && strcmp(here->authority, there->authority) == 0);
+	return there->state >= MEMBER_LEAVING ||
+	       (here != NULL && here->state >= MEMBER_LEAVING && strcmp(here->authority, there->authority) == 0);
+}
+
+/* Somebody has let go of it: else it would be half a node, whose writes reach some of the others. */
+static enum err_code let_go(struct admission *a, const struct ear *from, uint32_t node, struct err *err)
+{
+	enum err_code code = peers_forget(a->settings, a->connection, node, err);
+	if (code == ERR_OK)
+		code = control_resume(a->settings->state_dir, node, err);
+	if (code == ERR_OK)
+		log_line(LOG_LEVEL_WARNING, "main", "node %u was let go of, as node %u tells", (unsigned)node,
+		         (unsigned)from->node);
+	return code == ERR_OK ? start_anew(a, err) : code;
 }
 
 /* One node a time: then the daemon starts anew, or this node's own list is another. */
@@ -112,10 +126,16 @@ static enum err_code listen_to(struct admission *a, struct ear *e, struct err *e
 	enum err_code code = ERR_OK;
 	for (size_t i = 0; code == ERR_OK && !a->is_ending && i < e->members.count; i++) {
 		const struct member *there = &e->members.members[i];
-		if (there->node == a->settings->node_id || is_gone(a, there))
+		const struct member *here = members_find(&a->here, there->node);
+		bool is_same = here != NULL && strcmp(here->authority, there->authority) == 0;
+		if (there->node == a->settings->node_id)
 			continue;
-		if (newcomer_is_counted(a->settings, there->node))
-			code = take_better(a, members_find(&a->here, there->node), there, err);
+		if (there->state >= MEMBER_LEAVING && is_same && here->state < MEMBER_LEAVING)
+			code = let_go(a, e, there->node, err);
+		else if (is_gone(here, there))
+			continue;
+		else if (newcomer_is_counted(a->settings, there->node))
+			code = take_better(a, here, there, err);
 		else
 			code = take_in(a, e, there, err);
 	}
@@ -153,6 +173,69 @@ static struct ear *find_ear(struct admission *a, uint32_t node)
 		if (a->ears[i].node == node)
 			return &a->ears[i];
 	return NULL;
+}
+
+/* ---- Who has left ---- */
+
+/* It still counts here. */
+static const struct member *find_leaver(const struct admission *a)
+{
+	for (size_t i = 0; i < a->here.count; i++)
+		if (a->here.members[i].state >= MEMBER_LEAVING && newcomer_is_counted(a->settings, a->here.members[i].node))
+			return &a->here.members[i];
+	return NULL;
+}
+
+/* No link reads the leaver's log there any more, and they have the same of it as this node. */
+static bool agrees(struct admission *a, uint32_t node, const struct member *leaver, const struct vector *here,
+                   struct buf *why)
+{
+	struct ear *e = find_ear(a, node);
+	struct vector there;
+	if (e == NULL || !e->heard) {
+		buf_printf(why, "waiting for node %u, which node %u can't reach, to hear that node %u was let go of: %s",
+		           (unsigned)node, (unsigned)a->settings->node_id, (unsigned)leaver->node,
+		           e ? e->why : "it is no peer");
+		return false;
+	}
+	const struct member *m = members_find(&e->members, leaver->node);
+	bool is_past = m == NULL || m->state == MEMBER_LEFT || strcmp(m->authority, leaver->authority) != 0;
+	if (!is_past)
+		buf_printf(why, "waiting for node %u to hear that node %u was let go of", (unsigned)node,
+		           (unsigned)leaver->node);
+	else if (server_vector(e->connection, &there, NULL) != ERR_OK ||
+	         vector_seq(&there, leaver->node) != vector_seq(here, leaver->node))
+		buf_printf(why, "waiting until node %u and node %u have the same of what node %u wrote", (unsigned)node,
+		           (unsigned)a->settings->node_id, (unsigned)leaver->node);
+	return why->size == 0;
+}
+
+static bool all_agree(struct admission *a, const struct member *leaver, const struct vector *here, struct buf *why)
+{
+	const struct settings *s = a->settings;
+	if (leaver->state == MEMBER_LEAVING)
+		buf_printf(why, "waiting until node %u has started anew", (unsigned)s->node_id);
+	for (size_t i = 0; why->size == 0 && i < s->node_count; i++) {
+		const struct member *m = members_find(&a->here, s->nodes[i]);
+		if (s->nodes[i] != s->node_id && (m == NULL || m->state < MEMBER_LEAVING))
+			agrees(a, s->nodes[i], leaver, here, why);
+	}
+	return why->size == 0;
+}
+
+/* A node that has left counts until all agree about it (node/members.h). `why` is empty if there is none. */
+static enum err_code look_at_leaver(struct admission *a, struct buf *why, struct err *err)
+{
+	const struct member *leaver = find_leaver(a);
+	struct vector here;
+	enum err_code code = leaver != NULL ? server_vector(a->connection, &here, err) : ERR_OK;
+	if (code != ERR_OK || leaver == NULL || !all_agree(a, leaver, &here, why))
+		return code;
+	code = peers_uncount(a->settings, leaver->node, err);
+	if (code == ERR_OK)
+		log_line(LOG_LEVEL_INFO, "main", "node %u counts no more: all nodes have what it wrote",
+		         (unsigned)leaver->node);
+	return code == ERR_OK ? start_anew(a, err) : code;
 }
 
 /* ---- Who asks ---- */
@@ -193,11 +276,12 @@ static bool counts(struct admission *a, uint32_t node, const struct member *newc
 	}
 	const struct member *there = members_find(&e->members, newcomer->node);
 	uint32_t ahead = members_ahead(&e->members, newcomer->node);
-	if (there != NULL && strcmp(there->authority, newcomer->authority) != 0)
+	bool is_other = there != NULL && strcmp(there->authority, newcomer->authority) != 0;
+	if (is_other && there->state < MEMBER_LEAVING)
 		buf_printf(why,
 		           "waiting, since node %u knows another node %u; give another --node, or there: syncline forget %u",
 		           (unsigned)node, (unsigned)newcomer->node, (unsigned)newcomer->node);
-	else if (there == NULL || !there->counted)
+	else if (there == NULL || is_other || !there->counted)
 		buf_printf(why, "waiting for node %u to hear of this node", (unsigned)node);
 	else if (ahead != 0)
 		buf_printf(why, "waiting for node %u, which comes in first; if it never does: syncline forget %u",
@@ -313,6 +397,16 @@ static enum err_code look_at_asked(struct admission *a, const struct membership_
 {
 	struct member newcomer = {.node = row->node, .address = row->address, .authority = row->authority};
 	char buffer[300];
+	const struct member *here = members_find(&a->here, row->node);
+	if (a->waits_for.size > 0) /* a node that has left: one that comes in would not know of it */
+		return membership_tell(a->connection, row->invitation, buf_str(&a->waits_for), err);
+	if (here != NULL && here->state == MEMBER_LEFT && a->settings->node_count > 1 &&
+	    strcmp(here->authority, row->authority) == 0) /* the others wouldn't take it for another one */
+		return membership_refuse(
+		    a->connection, row->invitation,
+		    "it was let go of, and its certificates with it; make new ones: run there syncline leave "
+		    "--force, or remove /etc/mysql/syncline, and join again",
+		    err);
 	const char *why = newcomer_refusal(a->settings, &newcomer, buffer, sizeof buffer);
 	bool is_counted = newcomer_is_counted(a->settings, row->node);
 	enum err_code code = ERR_OK;
@@ -389,6 +483,9 @@ static enum err_code look(struct admission *a, struct err *err)
 		code = members_list(a->connection, &a->here, err);
 	if (code == ERR_OK)
 		code = hear_all(a, err);
+	buf_clear(&a->waits_for);
+	if (code == ERR_OK && !a->is_ending)
+		code = look_at_leaver(a, &a->waits_for, err);
 	if (code == ERR_OK && !a->is_ending && atomic_load(&a->wanted))
 		code = look_at_invitations(a, err);
 	if (code == ERR_OK && !a->is_ending && a->has_errands)
@@ -467,5 +564,6 @@ void admission_stop(struct admission *a)
 	}
 	members_free(&a->here);
 	connection_free(a->connection);
+	buf_free(&a->waits_for);
 	free(a);
 }

@@ -41,6 +41,7 @@ struct link {
 	int64_t looked_ms;
 	int64_t silent_ms; /* how long the peer may send no whole event */
 	bool moved;        /* since the view was last published */
+	bool refused;      /* when it last tried to connect */
 
 	pthread_mutex_t lock; /* guards the view */
 	struct link_view view;
@@ -242,6 +243,22 @@ static void enter_must_rejoin(struct link *l, struct err *err)
 	enter(l, LINK_MUST_REJOIN, err->message);
 }
 
+/* The peer has let go of this node, most likely: that no retry mends. */
+static enum err_code explain_refusal(struct link *l, enum err_code code, struct err *err)
+{
+	bool may_be = false;
+	unsigned me = (unsigned)l->settings->node_id;
+	l->refused = connection_was_refused(err, &may_be) || (l->refused && may_be);
+	if (!l->refused)
+		return code;
+	err_wrap(err,
+	         "node %u doesn't let this node in; if it was let go of (syncline forget %u), it comes back with `syncline "
+	         "leave "
+	         "--force` here and a new invitation",
+	         (unsigned)l->peer->node_id, me);
+	return err->code = ERR_SERVER;
+}
+
 static void *link_main(void *context)
 {
 	struct link *l = context;
@@ -262,6 +279,7 @@ static void *link_main(void *context)
 		bool progress = applier_counts(l->applier).transactions != transactions || state_now(l) == LINK_LIVE;
 		if (code == ERR_OK || code == ERR_CANCELLED || state_is_stopping(l->state))
 			continue;
+		code = explain_refusal(l, code, &err);
 		connect_ms = progress ? CONNECT_MS_MIN : connect_ms * 2 < CONNECT_MS_MAX ? connect_ms * 2 : CONNECT_MS_MAX;
 		stopped_ms = progress ? STOPPED_MS_MIN : stopped_ms * 2 < STOPPED_MS_MAX ? stopped_ms * 2 : STOPPED_MS_MAX;
 		if (err_retryable(code)) {

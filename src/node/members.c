@@ -8,8 +8,11 @@
 
 #define TABLE SYNCLINE_SCHEMA "." SYNCLINE_MEMBERS_TABLE
 
-static const char *const states[] = {
-    [MEMBER_COMING] = "coming", [MEMBER_ADMITTED] = "admitted", [MEMBER_JOINED] = "joined", [MEMBER_LEFT] = "left"};
+static const char *const states[] = {[MEMBER_COMING] = "coming",
+                                     [MEMBER_ADMITTED] = "admitted",
+                                     [MEMBER_JOINED] = "joined",
+                                     [MEMBER_LEAVING] = "leaving",
+                                     [MEMBER_LEFT] = "left"};
 
 void members_free(struct members *m)
 {
@@ -130,7 +133,7 @@ enum err_code members_publish(struct connection *connection, const struct settin
 	                     "UPDATE " TABLE " SET counted=node IN (0");
 	for (size_t i = 0; i < s->node_count; i++)
 		buf_printf(&sql, ",%u", (unsigned)s->nodes[i]);
-	buf_append_str(&sql, ");SET SESSION sql_log_bin=1");
+	buf_append_str(&sql, ");UPDATE " TABLE " SET state='left' WHERE state='leaving'; SET SESSION sql_log_bin=1");
 	if (code == ERR_OK)
 		code = connection_run_n(connection, buf_str(&sql), sql.size, err);
 	buf_free(&sql);

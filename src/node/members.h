@@ -6,11 +6,16 @@
  *   admitted   it copies the data of the node that lets it in
  *   joined     its log is to be read from `position` on, by each node with this same latest time (merge/stamp.h);
  *              empty for a node that was there first
- *   left       it is no node any more, though a peer may still say so; another one may come in with its number
+ *   leaving    it was let go of, though a link here may still read its log: until the daemon has started anew
+ *   left       it is no node any more, though a peer may still say so: whoever hears of it lets go of it, too
  *
- * `counted` says of a row that the daemon which runs there does count the node. States only go forward; a node
- * copies what a peer knows better. Never logged. Each function may be called from any thread with a connection of
- * its own.
+ * `counted` says of a row that the daemon which runs there does count the node: one that has left, until every
+ * other node has said so, and all have the same of what it wrote. Only then is nothing of it under way any more that
+ * others' writes could meet, and another one may come in with its number, whose transactions go on above its. A row is
+ * of the node with this authority: another one is a newcomer with its number.
+ *
+ * States only go forward; a node copies what a peer knows better. Never logged. Each function may be called from any
+ * thread with a connection of its own.
  */
 #ifndef SYNCLINE_NODE_MEMBERS_H
 #define SYNCLINE_NODE_MEMBERS_H
@@ -18,7 +23,7 @@
 #include "node/settings.h"
 #include "sql/server.h"
 
-enum member_state { MEMBER_COMING, MEMBER_ADMITTED, MEMBER_JOINED, MEMBER_LEFT };
+enum member_state { MEMBER_COMING, MEMBER_ADMITTED, MEMBER_JOINED, MEMBER_LEAVING, MEMBER_LEFT };
 
 struct member {
 	uint32_t node;

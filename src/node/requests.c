@@ -62,7 +62,7 @@ static const char prepare_sql[] =
     " EXECUTE IMMEDIATE CONCAT('KILL USER ''syncline-',n,'''');"
     " DELETE FROM syncline.links WHERE peer=n;"
     " DELETE FROM syncline.requests WHERE node=n;"
-    " UPDATE syncline.members SET state='left', counted=0 WHERE node=n;"
+    " UPDATE syncline.members SET state='leaving' WHERE node=n AND state<>'left';"
     " FLUSH SSL;"
     " END;"
     "SET SESSION sql_log_bin=1";

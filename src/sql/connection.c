@@ -122,6 +122,15 @@ static enum err_code error_from(MYSQL *mysql, const char *name, struct err *err)
 	return code;
 }
 
+/* Seen with Connector/C 3.3 on OpenSSL; GnuTLS doesn't say which alert it was. */
+bool connection_was_refused(const struct err *err, bool *ret_may_be)
+{
+	*ret_may_be = err->server_errno == CR_SERVER_LOST_EXTENDED || err->server_errno == CR_SERVER_LOST;
+	return err->server_errno == ER_ACCESS_DENIED_ERROR ||
+	       (err->server_errno == CR_SSL_CONNECTION_ERROR &&
+	        (strstr(err->message, "alert unknown ca") || strstr(err->message, "fatal alert has been received")));
+}
+
 enum err_code connection_error(struct connection *c, struct err *err)
 {
 	if (c->mysql == NULL)

@@ -32,6 +32,9 @@ void connection_free(struct connection *connection); /* closes it; accepts NULL 
 enum err_code connection_open(struct connection *connection, const struct connection_target *target, struct err *err)
     ERR_MUST_CHECK;
 void connection_close(struct connection *connection);
+/* connection_open failed since the server knows neither this client's account nor who vouches for its certificate. A
+ * client that is already through with its side of TLS may only see the connection end then: `may_be`. */
+bool connection_was_refused(const struct err *err, bool *ret_may_be);
 bool connection_is_open(const struct connection *connection);
 /* From any thread, while the connection is open: makes whatever it waits for fail at once. */
 void connection_abort(struct connection *connection);

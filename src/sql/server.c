@@ -83,7 +83,7 @@ enum err_code server_prepare(struct connection *connection, struct err *err)
 	                   " node INT UNSIGNED NOT NULL PRIMARY KEY,"
 	                   " address VARCHAR(255) NOT NULL,"
 	                   " authority TEXT NOT NULL,"
-	                   " state ENUM('coming','admitted','joined','left') NOT NULL,"
+	                   " state ENUM('coming','admitted','joined','leaving','left') NOT NULL,"
 	                   " counted BOOL NOT NULL DEFAULT 0,"
 	                   " vector VARCHAR(4000) NOT NULL DEFAULT '',"
 	                   " latest INT UNSIGNED NOT NULL DEFAULT 0) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;"

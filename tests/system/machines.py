@@ -2,6 +2,7 @@
 its own, a cable or a switch between them, and root that gets into the server by its socket. Where network namespaces can't be made, tests
 are skipped."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -255,6 +256,59 @@ def pair(site, *args):
     b = site.machine()
     b.join(a.invite())
     return a, b
+
+
+def three(site, slots=4):
+    """Three live nodes with a table, each linked with each."""
+    a, b = pair(site, f"--slots={slots}")
+    c = site.machine()
+    c.join(a.invite())
+    return a, b, c
+
+
+def links(machine):
+    """Its links' states, by the peers' numbers; None: the daemon isn't ready."""
+    told = machine.run("status", f"--defaults-file={machine.settings}", "--json", check=False).stdout
+    return {l["peer"]: l["state"] for l in json.loads(told)["links"]} if told.strip() else None
+
+
+def all_live(*machines, numbers=None):
+    """Each reads each; `numbers` where these aren't the machines' own."""
+    numbers = numbers or [m.number for m in machines]
+
+    def wrong():
+        return [(n, links(m)) for n, m in zip(numbers, machines) if links(m) != {p: "live" for p in numbers if p != n}]
+
+    try:
+        wait_for("all links to be live", lambda: not wrong())
+    except AssertionError as error:
+        raise AssertionError(f"{wrong()}\n" + "\n".join(m.logs() for m in machines)) from error
+
+
+def members(machine):
+    """What it knows of each node: its state, and whether it counts."""
+    return dict(machine.sql("SELECT node, CONCAT(state, counted) FROM syncline.members"))
+
+
+def hold(machine, peer, command="pause"):
+    machine.run(command, f"--defaults-file={machine.settings}", peer)
+
+
+def start_join(machine, token, number=None):
+    command = [*machine.network.enter(machine.number), machine.program, "join", token, f"--node={number or machine.number}",
+               f"--address={machine.address}", *machine.place()]
+    machine.output = open(machine.root / "join.log", "w+b")
+    return subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=machine.output, stderr=subprocess.STDOUT)
+
+
+def said(machine):
+    """By the join that was started."""
+    return (machine.root / "join.log").read_text()
+
+
+def seq(machine, domain):
+    """The last of the domain that the machine knows."""
+    return max([int(g.rsplit("-", 1)[1]) for g in str(machine.value("SELECT @@gtid_binlog_pos")).split(",") if g.startswith(f"{domain}-")], default=0)
 
 
 class Writer:

@@ -7,7 +7,7 @@ import pymysql
 import pytest
 
 from conftest import wait_for
-from machines import Writer, empty_data, equal, everywhere, pair, site  # fixtures
+from machines import Writer, all_live, empty_data, equal, everywhere, hold, members, pair, said, seq, site, start_join, three  # fixtures
 
 
 def status(machine):
@@ -130,6 +130,90 @@ def test_burned_down(site):
     assert "of the new b" in {v for v, in a.sql("SELECT v FROM d.t")}
     seq = lambda text: int(dict(g.split("-", 1) for g in text.split(","))["2"].split("-")[1])
     assert seq(c.value("SELECT @@gtid_binlog_pos")) > seq(old)
+
+
+def values(machine):
+    return {v for v, in machine.sql("SELECT v FROM d.t")}
+
+
+def test_burned_down_of_three(site):
+    """Node 2's disk is lost. Node 3 alone has its last transactions, and is off while node 2 is forgotten, which is told on node 1 only. It hears of
+    that when it is back; what was acknowledged on the old node 2 reaches node 1; and the machine that gets the number gives out none of the old one's
+    seqs: what it wrote under such a one would never arrive on node 3. The old machine, found again, gets in nowhere, and says so."""
+    a, b, c = three(site)
+    everywhere(a, b, c)
+    hold(a, 2)
+    hold(a, 3)
+    b.sql("INSERT INTO d.t (v) VALUES ('only c has it')")
+    wait_for("c to have it", lambda: "only c has it" in values(c))
+    newest = seq(c, 2)
+    b.kill()
+    site.network.cut(3)
+    assert "Node 2 is forgotten. The other nodes hear of it by themselves" in forget(a, 2).stdout
+    hold(a, 3, "resume")
+    wait_for("node 1 to say so", lambda: members(a)[2] == "left1")
+    assert seq(a, 2) < newest
+    d = site.machine()
+    join = start_join(d, a.invite(), number=2)
+    wait_for("the line", lambda: "Still waiting for node 3, which node 1 can't reach, to hear that node 2 was let go of" in said(d) or join.poll() is not None)
+    assert join.poll() is None, said(d)
+    site.network.heal(3)
+    with Writer(a, "a") as on_a, Writer(c, "c") as on_c:
+        assert join.wait(120) == 0, said(d) + a.logs() + c.logs()
+        d.sql("INSERT INTO d.t (v) VALUES ('of the new b')")
+    everyone = a, d, c
+    all_live(*everyone, numbers=(1, 2, 3))
+    everywhere(*everyone)
+    equal(*everyone)
+    assert {"only c has it", "of the new b", *on_a.confirmed, *on_c.confirmed} <= values(c)
+    assert seq(d, 2) > newest
+    for m in everyone:
+        assert members(m) == {1: "joined1", 2: "joined1", 3: "joined1"}
+    b.restart()
+    b.start_daemon()
+    told = lambda: b.run("status", f"--defaults-file={b.settings}", check=False).stdout
+    for number in 1, 3:
+        wait_for(f"node {number} to refuse it", lambda: f"node {number} doesn't let this node in; if it was let go of (syncline forget 2)" in told(), timeout=30)
+    leave(b, "--force")
+    assert not b.settings.exists() and "only c has it" in values(b)
+
+
+def test_leaves_two_behind(site):
+    """One of three nodes goes. What it alone has reaches both others first, also the one that doesn't read it just now; then nothing waits for it
+    on either, or their logs would grow for ever. Before that, room is made for more nodes: every node that still has less is named."""
+    a, b, c = three(site, slots=3)
+    slots = lambda m, *args: m.run("slots", f"--defaults-file={m.settings}", f"--root={m.root}", *args).stdout
+    told = slots(a, 6)
+    for number in 2, 3:
+        assert f"Node {number} still has 3 slots; run there: syncline slots 6" in told, told
+    site.network.ip(2, "route", "add", "unreachable", c.address)
+    told = slots(b, 6)
+    assert "Node 1" not in told and "Node 3 can't be asked" in told, told
+    site.network.ip(2, "route", "del", "unreachable", c.address)
+    refused = site.machine().join(a.invite(), check=False)
+    assert refused.returncode != 0 and "node 3 still gives out ids in steps of 3; run there: syncline slots 6" in refused.stderr, refused.stderr
+    c.sql("CREATE USER app@localhost IDENTIFIED BY 'x'", "GRANT ALL ON d.* TO app@localhost")
+    hold(a, 3)
+    hold(a, 2)
+    c.sql("INSERT INTO d.t (v) VALUES ('a lacks it')")
+    stays = leave(c, "--patience=2", check=False)
+    assert stays.returncode == 1 and "node 1 doesn't get all that this node has" in stays.stderr and "as it was before" in stays.stderr, stays.stderr
+    assert c.value("SELECT @@read_only") == 0 and members(b)[3] == "joined1"
+    hold(a, 3, "resume")
+    hold(a, 2, "resume")
+    with Writer(a, "a") as on_a, Writer(b, "b") as on_b, Writer(c, "c", user="app", password="x") as on_c:
+        wait_for("c to be written to", lambda: len(on_c.confirmed) > 10)
+        assert "Node 3 has left" in leave(c).stdout
+    here = values(a)
+    assert set(on_c.confirmed[:10]) | {"a lacks it"} <= here
+    wait_for("both to let go of it", lambda: members(a)[3] == members(b)[3] == "left0")
+    all_live(a, b)
+    everywhere(a, b)
+    equal(a, b)
+    assert set(on_a.confirmed) | set(on_b.confirmed) <= values(b)
+    for m in a, b:
+        knows_nothing_of(m, 3)
+        wait_for("nothing to be kept for c", lambda: status(m)["server"]["window_rows"] == 0)
 
 
 @pytest.mark.parametrize("point", ["told", *(pytest.param(p, marks=pytest.mark.soak) for p in ("asked", "down"))])

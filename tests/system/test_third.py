@@ -11,7 +11,7 @@ import pymysql
 import pytest
 
 from conftest import wait_for
-from machines import empty_data, equal, everywhere, site  # fixtures
+from machines import empty_data, equal, everywhere, hold, members, said, site, start_join  # fixtures
 
 SLOTS = 4
 SHARED = 8
@@ -101,10 +101,6 @@ def check(machines, *inserted):
     assert last.value(f"SELECT COUNT(*) FROM (SELECT id FROM d.account GROUP BY id HAVING SUM(v) <> {SUM}) x") == 0
 
 
-def members(machine):
-    return dict(machine.sql("SELECT node, CONCAT(state, counted) FROM syncline.members"))
-
-
 def test_third_comes_in(site):
     """Two nodes are written to all the time while a third comes in. Without a common point from which nothing is forgotten, a change that was on
     its way between the two would be missing on the third, or overwrite there what it lost against on the others."""
@@ -125,21 +121,6 @@ def test_third_comes_in(site):
             wait_for("writes on a node by itself", lambda: m.value("SELECT COUNT(*) FROM d.t") > count + 20)
             site.network.heal(m.number)
     check((a, b, c), before.inserted, after.inserted, apart.inserted)
-
-
-def hold(machine, peer, command="pause"):
-    machine.run(command, f"--defaults-file={machine.settings}", peer)
-
-
-def start_join(machine, token):
-    command = [*machine.network.enter(machine.number), machine.program, "join", token, f"--node={machine.number}",
-               f"--address={machine.address}", *machine.place()]
-    machine.output = open(machine.root / "join.log", "w+b")
-    return subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=machine.output, stderr=subprocess.STDOUT)
-
-
-def said(machine):
-    return (machine.root / "join.log").read_text()
 
 
 def has(machine, number, seq):
