@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/live.h"
@@ -15,7 +16,7 @@
 #include "node/requests.h"
 #include "sql/server.h"
 
-enum { PATIENCE_S = 30, MOVED_PATIENCE_MS = 60 * 1000 };
+enum { PATIENCE_S = 30, MOVED_PATIENCE_MS = 60 * 1000, POLL_MS = 200 };
 
 /* What is noted while it works. Before STAGE_COPY all can be undone; from then on the tables are something between. */
 enum stage { STAGE_DRAIN, STAGE_COPY, STAGE_DONE };
@@ -23,63 +24,84 @@ enum stage { STAGE_DRAIN, STAGE_COPY, STAGE_DONE };
 struct rejoin {
 	struct this_node node;
 	struct standby standby;
-	bool discard;
+	bool discard, force;
 	unsigned patience_s;
-	const struct settings_peer *from;
-	struct connection *peer;         /* by this node's account there */
+	struct connection *peers[PEERS_MAX]; /* by this node's accounts there; NULL: can't be reached, and isn't needed */
+	const struct settings_peer *from;    /* whose data */
+	struct connection *peer;             /* the one of these */
+	uint64_t known;                      /* the last of this node's own seqs that some peer knows; */
+	uint32_t known_by;
 	struct server_position position; /* of its log, where the link goes on */
 	struct vector copied;            /* what the copy has */
 	bool has_seed;                   /* another node may lack some of it */
-	struct vector begins;            /* where this node's log does */
+	struct vector begins;            /* where this node's log does, */
+	uint32_t latest;                 /* and the latest time up to there */
 };
 
-/* ---- Whose data ---- */
+/* ---- The peers ---- */
 
-static enum err_code open_peer(struct rejoin *r, uint32_t wanted, struct err *err)
+/* All of them: each may know of transactions of this node's that nobody else does, and whose numbers would be given out
+ * again. */
+static enum err_code open_peers(struct rejoin *r, uint32_t wanted, struct err *err)
 {
 	const struct settings *s = &r->node.settings;
-	enum err_code code = err_set(err, ERR_USAGE, "node %u has no peer to rejoin", (unsigned)s->node_id);
+	struct err why;
+	enum err_code last = ERR_OK;
+	if (s->peer_count == 0)
+		return err_set(err, ERR_USAGE, "node %u has no peer to rejoin", (unsigned)s->node_id);
 	if (wanted != 0 && peers_find(s, wanted) == NULL)
 		return err_set(err, ERR_USAGE, "--from=%u is no peer of node %u; give the N of a [syncline-peer-N] in %s",
 		               (unsigned)wanted, (unsigned)s->node_id, s->file);
 	for (size_t i = 0; i < s->peer_count; i++) {
-		if (wanted != 0 && s->peers[i].node_id != wanted)
-			continue;
-		code = this_node_reach(&r->node, &s->peers[i], r->peer, err);
-		if (code == ERR_OK) {
-			r->from = &s->peers[i];
-			return ERR_OK;
+		const struct settings_peer *peer = &s->peers[i];
+		r->peers[i] = connection_new();
+		enum err_code code = this_node_reach(&r->node, peer, r->peers[i], &why);
+		if (code == ERR_OK && r->from == NULL && (wanted == 0 || wanted == peer->node_id)) {
+			r->from = peer;
+			r->peer = r->peers[i];
 		}
+		if (code == ERR_OK)
+			continue;
+		connection_free(r->peers[i]);
+		r->peers[i] = NULL;
+		last = code;
+		if (!r->force || peer->node_id == wanted)
+			break;
+		printf("Without node %u: %s\n", (unsigned)peer->node_id, why.message);
 	}
-	return code == ERR_USAGE
-	           ? code
-	           : err_wrap(
-	                 err,
-	                 "what only this node has can't be brought to its peers, nor theirs here; try again when it can");
+	if (r->from != NULL && (last == ERR_OK || r->force))
+		return ERR_OK;
+	return err_set(err, last, "%s; try again when it can%s", why.message,
+	               s->peer_count > 1 && !r->force ? ", or add --force if all is left here that this node ever wrote"
+	                                              : "");
 }
 
-/* How many transactions of this node's own the peer lacks; what daemons note for themselves is among them. */
-static enum err_code count_only_here(const struct rejoin *r, uint64_t *ret, struct err *err)
+/* Also what only another peer than the one that gives the copy has. */
+static enum err_code ask_known(struct rejoin *r, struct err *err)
 {
-	struct vector here, there;
-	uint32_t me = r->node.settings.node_id;
-	enum err_code code = server_vector(r->node.server, &here, err);
-	if (code == ERR_OK)
-		code = server_vector(r->peer, &there, err);
-	if (code != ERR_OK)
-		return code;
-	uint64_t own = vector_seq(&here, me), known = vector_seq(&there, me);
-	*ret = own > known ? own - known : 0;
-	return ERR_OK;
+	const struct settings *s = &r->node.settings;
+	enum err_code code = ERR_OK;
+	for (size_t i = 0; code == ERR_OK && i < s->peer_count; i++) {
+		struct vector there;
+		if (r->peers[i] == NULL || (code = server_vector(r->peers[i], &there, err)) != ERR_OK)
+			continue;
+		if (vector_seq(&there, s->node_id) > r->known) {
+			r->known = vector_seq(&there, s->node_id);
+			r->known_by = s->peers[i].node_id;
+		}
+	}
+	return code;
 }
 
 static enum err_code confirm(const struct rejoin *r, bool yes, struct err *err)
 {
-	uint64_t only_here = 0;
+	struct vector here;
 	char text[600], what[200] = "";
-	enum err_code code = count_only_here(r, &only_here, err);
+	enum err_code code = server_vector(r->node.server, &here, err);
 	if (code != ERR_OK)
 		return code;
+	/* What daemons note for themselves is among them. */
+	uint64_t own = vector_seq(&here, r->node.settings.node_id), only_here = own > r->known ? own - r->known : 0;
 	if (r->discard)
 		snprintf(what, sizeof what, " What only this node has, up to %" PRIu64 " transactions, is lost.", only_here);
 	else if (only_here > 0)
@@ -118,7 +140,75 @@ static enum err_code note_own(struct rejoin *r, const struct vector *here, struc
 		               own - r->standby.own);
 	if (own > r->standby.own)
 		r->standby.own = own;
+	if (r->known > r->standby.own)
+		r->standby.own = r->known;
 	return standby_save(&r->node, &r->standby, err);
+}
+
+/* A transaction of this node's that isn't in the copy would be passed by for ever: this node takes its own for known.
+ * */
+static enum err_code wait_known(const struct rejoin *r, struct err *err)
+{
+	int64_t deadline = 0;
+	uint64_t before = 0;
+	for (;;) {
+		struct vector there;
+		enum err_code code = server_vector(r->peer, &there, err);
+		if (code != ERR_OK)
+			return code;
+		uint64_t has = vector_seq(&there, r->node.settings.node_id);
+		if (has >= r->known)
+			return ERR_OK;
+		if (deadline == 0 || has > before)
+			deadline = clock_monotonic_ms() + (int64_t)r->patience_s * 1000;
+		before = has;
+		if (command_interrupted)
+			return err_set(err, ERR_CANCELLED, "interrupted");
+		if (clock_monotonic_ms() > deadline)
+			return err_set(err, ERR_TIMEOUT,
+			               "node %u lacks %" PRIu64 " of this node's transactions that node %u has; look there at its "
+			               "link from node %u, or take the copy --from=%u",
+			               (unsigned)r->from->node_id, r->known - has, (unsigned)r->known_by, (unsigned)r->known_by,
+			               (unsigned)r->known_by);
+		clock_sleep_ms(POLL_MS);
+	}
+}
+
+/* What the giver has read of another peer's log, also where nothing of that was replicated. */
+static enum err_code ask_read(const struct rejoin *r, const struct settings_peer *peer, const struct vector *has,
+                              struct vector *ret, struct err *err)
+{
+	struct server_position position;
+	enum err_code code = server_load_position(r->peer, peer->node_id, &position, err);
+	if (code == ERR_OK)
+		code = vector_merge(&position.vector, has, err);
+	if (code == ERR_OK)
+		*ret = position.vector;
+	return code;
+}
+
+/* After the copy this node reads on in the others' logs. What they have purged before has to be in it. */
+static enum err_code check_others(const struct rejoin *r, struct err *err)
+{
+	const struct settings *s = &r->node.settings;
+	struct server_position first;
+	struct vector there, read;
+	enum err_code code = server_vector(r->peer, &there, err);
+	for (size_t i = 0; code == ERR_OK && i < s->peer_count; i++) {
+		if (r->peers[i] == NULL || r->peers[i] == r->peer)
+			continue;
+		code = server_first_position(r->peers[i], s->peers[i].node_id, &first, err);
+		if (code == ERR_OK)
+			code = ask_read(r, &s->peers[i], &there, &read, err);
+		if (code == ERR_OK && !vector_covers(&read, &first.vector))
+			code =
+			    err_set(err, ERR_CONFIG,
+			            "node %u has purged from its log what node %u lacks; take the copy --from=%u, or let node %u "
+			            "rejoin first",
+			            (unsigned)s->peers[i].node_id, (unsigned)r->from->node_id, (unsigned)s->peers[i].node_id,
+			            (unsigned)r->from->node_id);
+	}
+	return code;
 }
 
 static enum err_code drain(struct rejoin *r, struct err *err)
@@ -129,7 +219,13 @@ static enum err_code drain(struct rejoin *r, struct err *err)
 	bool is_drained = r->discard || r->standby.stage == STAGE_COPY;
 	enum err_code code = server_vector(r->node.server, &here, err);
 	if (code == ERR_OK)
+		code = ask_known(r, err);
+	if (code == ERR_OK)
 		code = note_own(r, &here, err);
+	if (code == ERR_OK)
+		code = check_others(r, err);
+	if (code == ERR_OK)
+		code = wait_known(r, err);
 	vector_format(&here, &text);
 	if (code == ERR_OK)
 		code = request_ask(r->peer, REQUEST_COPY, buf_str(&text), is_drained, err);
@@ -195,15 +291,22 @@ static enum err_code copy(struct rejoin *r, struct err *err)
 	return own.seq > 0 ? vector_advance(&r->begins, &own, err) : ERR_OK;
 }
 
-/* A position in another peer's log stays, as far as what is there is here now. */
-static enum err_code move_cursor(const struct rejoin *r, const struct settings_peer *peer, struct err *err)
+/* In another peer's log this node goes on where it was, as far as what is there is here now; or where that log begins,
+ * when it was purged. */
+static enum err_code move_cursor(const struct rejoin *r, size_t i, struct err *err)
 {
-	struct server_position position;
+	const struct settings_peer *peer = &r->node.settings.peers[i];
+	struct server_position position, first = {0};
+	struct vector read;
 	enum err_code code = server_load_position(r->node.server, peer->node_id, &position, err);
-	if (code != ERR_OK)
-		return code;
 	position.vector = vector_min(&position.vector, &r->begins);
-	return server_save_position(r->node.server, peer->node_id, &position, err);
+	if (code == ERR_OK && r->peers[i] != NULL)
+		code = server_first_position(r->peers[i], peer->node_id, &first, err);
+	if (code == ERR_OK)
+		code = ask_read(r, peer, &r->copied, &read, err);
+	if (code == ERR_OK && !vector_covers(&position.vector, &first.vector) && vector_covers(&read, &first.vector))
+		position = first;
+	return code == ERR_OK ? server_save_position(r->node.server, peer->node_id, &position, err) : code;
 }
 
 /* This node's log begins where the copy was taken, its own seqs above all that it ever gave out. */
@@ -223,7 +326,7 @@ static enum err_code set_position(const struct rejoin *r, struct err *err)
 	enum err_code code = connection_run_n(r->node.server, buf_str(&sql), sql.size, err);
 	for (size_t i = 0; code == ERR_OK && i < s->peer_count; i++)
 		if (&s->peers[i] != r->from)
-			code = move_cursor(r, &s->peers[i], err);
+			code = move_cursor(r, i, err);
 	if (code == ERR_OK)
 		code = server_save_position(r->node.server, r->from->node_id, &r->position, err);
 	/* What the copy has and another node may lack is in no log of this node's: its tail begins in the peer's. */
@@ -247,32 +350,38 @@ static enum err_code tell_peer(struct rejoin *r, struct err *err)
 	if (code == ERR_OK)
 		code = request_wait(r->peer, REQUEST_COPY, REQUEST_DONE, (int64_t)r->patience_s * 1000, &command_interrupted,
 		                    &reply, err);
-	own.latest = reply.latest;
+	own.latest = r->latest = reply.latest;
 	request_reply_done(&reply);
 	buf_free(&text);
 	return code == ERR_OK ? server_save_position(r->node.server, r->node.settings.node_id, &own, err) : code;
 }
 
-/* The others read it from there when they have what it begins with. One that can't be told can be later. */
-static enum err_code tell_other(struct rejoin *r, const struct settings_peer *peer, struct err *err)
+/* The others read it from there when they have what it begins with. What waits there is done later. */
+static enum err_code tell_other(struct rejoin *r, size_t i, struct err *err)
 {
 	struct buf text = {0};
 	struct request_reply reply = {0};
-	struct connection *connection = connection_new();
+	struct connection *connection = r->peers[i];
+	unsigned id = (unsigned)r->node.settings.peers[i].node_id;
+	if (connection == NULL) {
+		printf("Node %u doesn't know that this node's log begins anew; when it can be reached, run this again.\n", id);
+		return ERR_OK;
+	}
+	buf_printf(&text, "%u ", (unsigned)r->latest);
 	vector_format(&r->begins, &text);
-	enum err_code code = this_node_reach(&r->node, peer, connection, err);
-	if (code == ERR_OK)
-		code = request_ask(connection, REQUEST_MOVED, buf_str(&text), r->from->node_id, err);
-	if (code == ERR_OK)
+	enum err_code code = request_ask(connection, REQUEST_MOVED, buf_str(&text), r->from->node_id, err);
+	if (code == ERR_OK) {
 		code =
 		    request_wait(connection, REQUEST_MOVED, REQUEST_DONE, MOVED_PATIENCE_MS, &command_interrupted, &reply, err);
-	if (code != ERR_OK && code != ERR_CANCELLED) {
-		printf("Node %u doesn't know yet that this node's log begins anew (%s); when it can, run this again.\n",
-		       (unsigned)peer->node_id, err->message);
-		code = ERR_OK;
+		if (code == ERR_TIMEOUT) {
+			printf("Node %u doesn't read this node's new log yet: %s. It does by itself when that is mended.\n", id,
+			       err->message);
+			code = ERR_OK;
+			connection_free(r->peers[i]);
+			r->peers[i] = NULL;
+		}
 	}
 	request_reply_done(&reply);
-	connection_free(connection);
 	buf_free(&text);
 	return code;
 }
@@ -295,7 +404,7 @@ static enum err_code take_data(struct rejoin *r, struct err *err)
 		code = tell_peer(r, err);
 	for (size_t i = 0; code == ERR_OK && i < s->peer_count; i++)
 		if (&s->peers[i] != r->from)
-			code = tell_other(r, &s->peers[i], err);
+			code = tell_other(r, i, err);
 	return code == ERR_OK ? save_stage(r, STAGE_DONE, err) : code;
 }
 
@@ -303,24 +412,29 @@ static enum err_code take_data(struct rejoin *r, struct err *err)
 
 static enum err_code finish(struct rejoin *r, struct err *err)
 {
+	const struct settings *s = &r->node.settings;
 	bool runs = false;
 	enum err_code code = standby_end(&r->node, &r->standby, err);
 	if (code == ERR_OK)
 		code = this_node_reload(&r->node, &runs, err);
 	if (code == ERR_OK && !runs)
 		return err_set(err, ERR_DISCONNECTED, "this node has the data, but its daemon doesn't run; start it");
-	if (code == ERR_OK && live_wait(r->node.server, r->node.settings.state_dir, r->from->node_id, err) != ERR_OK)
-		code = err_wrap(err, "this node has the data, but isn't live yet; see: syncline status");
+	for (size_t i = 0; code == ERR_OK && i < s->peer_count; i++)
+		if (r->peers[i] != NULL && live_wait(r->node.server, s->state_dir, s->peers[i].node_id, err) != ERR_OK)
+			code = err_wrap(err, "this node has the data, but isn't live yet; see: syncline status");
 	return code;
 }
 
 static enum err_code rejoin(struct rejoin *r, uint32_t from, bool yes, struct err *err)
 {
 	enum err_code code = standby_load(&r->node, "rejoin", &r->standby, err);
+	r->force = r->force || r->standby.stage == STAGE_DONE;
 	if (code == ERR_OK)
-		code = open_peer(r, from, err);
+		code = open_peers(r, from, err);
 	if (code == ERR_OK && r->standby.stage == STAGE_DONE)
 		return finish(r, err);
+	if (code == ERR_OK)
+		code = ask_known(r, err);
 	if (code == ERR_OK)
 		code = confirm(r, yes, err);
 	if (code == ERR_OK) {
@@ -346,6 +460,7 @@ int command_rejoin(int argc, char **argv)
 	const struct option_row rows[] = {
 	    {"from", OPTION_NUMBER, &from, "NODE", "whose data (a peer that can be reached)", false, 1, NODE_ID_MAX},
 	    {"discard", OPTION_FLAG, &r.discard, NULL, "what only this node has may be lost", false, 0, 0},
+	    {"force", OPTION_FLAG, &r.force, NULL, "without peers that can't be reached", false, 0, 0},
 	    {"patience", OPTION_NUMBER, &r.patience_s, "S", "how long a link that is needed may be down (30)", false, 1,
 	     86400},
 	    {"yes", OPTION_FLAG, &yes, NULL, "don't ask", false, 0, 0},
@@ -353,7 +468,7 @@ int command_rejoin(int argc, char **argv)
 	    {0},
 	};
 	struct options options = {
-	    "[--from=NODE] [--discard] [--yes] [--defaults-file=FILE]",
+	    "[--from=NODE] [--discard] [--force] [--yes] [--defaults-file=FILE]",
 	    "Brings a node back that lacks what its peers no longer keep: they take what only it has, "
 	    "then it takes their\n"
 	    "data. Only what differs is sent. Applications can read here meanwhile. Interrupted, the "
@@ -364,13 +479,13 @@ int command_rejoin(int argc, char **argv)
 		return status;
 	struct err err;
 	command_catch_signals();
-	r.peer = connection_new();
 	enum err_code code = this_node_open(&r.node, argv[0], file, &err);
 	if (code == ERR_OK)
 		code = rejoin(&r, from, yes, &err);
 	if (code == ERR_OK)
 		printf("Node %u is live again, both ways.\n", (unsigned)r.node.settings.node_id);
-	connection_free(r.peer);
+	for (size_t i = 0; i < PEERS_MAX; i++)
+		connection_free(r.peers[i]);
 	this_node_close(&r.node);
 	return code == ERR_OK ? EXIT_OK : command_fail_err(argv[0], &err);
 }

@@ -9,6 +9,7 @@
 #include "admin/control.h"
 #include "base/log.h"
 #include "node/address.h"
+#include "node/members.h"
 #include "node/peers.h"
 #include "node/requests.h"
 #include "sql/server.h"
@@ -27,27 +28,88 @@ static enum err_code not_read_yet(struct err *err)
 	return err_set(err, ERR_BUSY, "this node's own log isn't read up to its end yet");
 }
 
+static bool view_of(const struct errands *e, uint32_t peer, struct link_view *ret)
+{
+	for (size_t i = 0; i < e->link_count; i++) {
+		link_view(e->links[i], ret);
+		if (ret->peer == peer)
+			return true;
+	}
+	return false;
+}
+
+/* What the node writes from now on follows all of the vector. This node's own transactions that aren't replicated no
+ * node shows: of these it counts that a node which is read up to its end has passed them by. */
+static bool follows(const struct errand *e, uint32_t node, const struct vector *vector, bool is_live)
+{
+	uint32_t me = e->settings->node_id;
+	struct vector known = state_known(e->all->state, node), saved = {0};
+	struct link_view view;
+	bool follows = true, connected;
+	for (size_t i = 0; is_live && i < e->all->link_count; i++) {
+		link_view(e->all->links[i], &view);
+		if (view.peer == node && !link_acknowledged(e->all->links[i], &saved, &connected))
+			saved = (struct vector){0};
+	}
+	for (uint32_t i = 0; i < vector->count; i++)
+		follows = follows && (vector_has(&known, &vector->gtids[i]) ||
+		                      (vector->gtids[i].domain == me && vector_has(&saved, &vector->gtids[i])));
+	return follows;
+}
+
+static enum err_code check_follows(const struct errand *e, uint32_t node, const struct vector *first, struct err *err)
+{
+	struct link_view view;
+	unsigned me = (unsigned)e->settings->node_id;
+	bool is_live = view_of(e->all, node, &view) && view.state == LINK_LIVE;
+	if (follows(e, node, first, is_live))
+		return ERR_OK;
+	return is_live
+	           ? err_set(err, ERR_UNSUPPORTED,
+	                     "node %u has purged from its log what node %u may lack, too; take the copy --from another, or "
+	                     "let go of one of the two and let it join anew: syncline forget",
+	                     me, (unsigned)node)
+	           : err_set(err, ERR_BUSY,
+	                     "node %u has purged some of its log, and can't tell whether node %u has that: its link from "
+	                     "there isn't live",
+	                     me, (unsigned)node);
+}
+
+/* The log begins behind where this node's own tail may start, since the node that asks lacked what was purged. Each
+ * other one has to have it; one that has left writes no more. */
+static enum err_code check_gap(const struct errand *e, const struct vector *first, struct err *err)
+{
+	const struct settings *s = e->settings;
+	struct members members = {0};
+	bool has_gap = false;
+	enum err_code code = server_has_gap(e->connection, s->node_id, &has_gap, err);
+	if (code == ERR_OK && has_gap)
+		code = members_list(e->connection, &members, err);
+	for (size_t i = 0; code == ERR_OK && has_gap && i < s->node_count; i++) {
+		const struct member *m = members_find(&members, s->nodes[i]);
+		bool is_other = s->nodes[i] != s->node_id && s->nodes[i] != e->request->node;
+		if (is_other && (m == NULL || m->state < MEMBER_LEAVING))
+			code = check_follows(e, s->nodes[i], first, err);
+	}
+	members_free(&members);
+	return code;
+}
+
 /* From where the node reads this node's log that takes a copy now; JSON, appended. Of two nodes each has all of the copy then. Where there are
  * others, one may lack some of it, and the node's history has to begin with that (`seed`, server_seed): behind where this node's own tail may
- * start, if its log still has all from there. */
+ * start, or where its log begins, if all that stands before is on each of the others. */
 static enum err_code append_position(struct errand *e, struct buf *to, struct err *err)
 {
 	struct server_position position;
 	struct buf vector = {0};
-	bool has_gap = false, has_others = e->settings->node_count > 2;
+	bool has_others = e->settings->node_count > 2;
 	uint32_t me = e->settings->node_id;
 	enum err_code code = ERR_OK;
 	state_tail_position(e->all->state, &position);
 	if (has_others)
-		code = server_has_gap(e->connection, me, &has_gap, err);
-	if (code == ERR_OK && has_gap)
-		return err_set(err, ERR_UNSUPPORTED,
-		               "node %u has purged from its log what other nodes may lack, too; take the copy --from another, "
-		               "or: syncline "
-		               "forget %u, and join anew",
-		               (unsigned)me, (unsigned)e->request->node);
-	if (code == ERR_OK && has_others)
 		code = server_first_position(e->connection, me, &position, err);
+	if (code == ERR_OK && has_others)
+		code = check_gap(e, &position.vector, err);
 	if (code != ERR_OK)
 		return code;
 	vector_format(&position.vector, &vector);
@@ -59,16 +121,6 @@ static enum err_code append_position(struct errand *e, struct buf *to, struct er
 	json_decref(root);
 	buf_free(&vector);
 	return ERR_OK;
-}
-
-static bool view_of(const struct errands *e, uint32_t peer, struct link_view *ret)
-{
-	for (size_t i = 0; i < e->link_count; i++) {
-		link_view(e->links[i], ret);
-		if (ret->peer == peer)
-			return true;
-	}
-	return false;
 }
 
 /* Whether this node has read that node's log up to the vector. Domain `but` doesn't count; 0: all do. */
@@ -122,21 +174,6 @@ static enum err_code start_anew(const struct errand *e, struct err *err)
 	                                             : err_set(err, ERR_IO, "can't start anew with the new settings");
 }
 
-/* Where the node's log begins from now on: all before that is here. */
-static enum err_code save_cursor(const struct errand *e, uint32_t *ret_latest, struct err *err)
-{
-	struct server_position cursor, here;
-	enum err_code code = vector_parse(e->request->text, &cursor.vector, err);
-	state_tail_position(e->all->state, &here);
-	for (uint32_t i = 0; code == ERR_OK && i < cursor.vector.count; i++)
-		if (cursor.vector.gtids[i].domain != e->request->node && !vector_has(&here.vector, &cursor.vector.gtids[i]))
-			code = not_read_yet(err); /* the latest time has to be one that covers it */
-	if (code != ERR_OK)
-		return code;
-	*ret_latest = cursor.latest = here.latest;
-	return server_save_position(e->connection, e->request->node, &cursor, err);
-}
-
 /* ---- A copy ---- */
 
 static enum err_code give_copy(struct errand *e, struct err *err)
@@ -173,13 +210,20 @@ static enum err_code copy_asked(struct errand *e, struct err *err)
 
 static enum err_code copy_said(struct errand *e, struct err *err)
 {
-	uint32_t latest = 0;
+	struct server_position cursor, here;
+	enum err_code code = vector_parse(e->request->text, &cursor.vector, err);
 	state_speak_for(e->all->state, e->request->node, false);
-	enum err_code code = save_cursor(e, &latest, err);
+	state_tail_position(e->all->state, &here);
+	for (uint32_t i = 0; code == ERR_OK && i < cursor.vector.count; i++)
+		if (cursor.vector.gtids[i].domain != e->request->node && !vector_has(&here.vector, &cursor.vector.gtids[i]))
+			code = not_read_yet(err); /* the latest time has to be one that covers it */
+	cursor.latest = here.latest;
+	if (code == ERR_OK)
+		code = server_save_position(e->connection, e->request->node, &cursor, err);
 	if (code == ERR_OK)
 		code = request_end_copy(e->connection, e->request->node, err);
 	if (code == ERR_OK)
-		code = done(e, latest, err);
+		code = done(e, cursor.latest, err);
 	if (code == ERR_OK)
 		log_line(LOG_LEVEL_INFO, "main", "node %u has the copy and is back", (unsigned)e->request->node);
 	return code == ERR_OK ? release(e, err) : code;
@@ -227,19 +271,24 @@ static enum err_code address_asked(struct errand *e, struct err *err)
 	return code == ERR_OK ? start_anew(e, err) : code;
 }
 
-/* What the log began with before is gone; this node gets it from where the copy was taken. */
+/* What the log began with before is gone; this node gets it from where the copy was taken. Who reads the log takes the
+ * same latest time for what stood in it before. */
 static enum err_code moved_asked(struct errand *e, struct err *err)
 {
-	struct vector begins;
-	uint32_t latest;
-	enum err_code code = vector_parse(e->request->text, &begins, err);
-	if (code != ERR_OK || !has_read(e, e->request->number, &begins, e->request->node))
+	struct server_position begins;
+	char *end;
+	unsigned long latest = strtoul(e->request->text, &end, 10);
+	if (end == e->request->text || *end != ' ' || latest > UINT32_MAX)
+		return err_set(err, ERR_MALFORMED, "'%.80s' is no time and vector", e->request->text);
+	begins.latest = (uint32_t)latest;
+	enum err_code code = vector_parse(end, &begins.vector, err);
+	if (code != ERR_OK || !has_read(e, e->request->number, &begins.vector, e->request->node))
 		return code;
 	if (!is_held(e, &code, err) || code != ERR_OK)
 		return code;
-	code = save_cursor(e, &latest, err);
+	code = server_save_position(e->connection, e->request->node, &begins, err);
 	if (code == ERR_OK)
-		code = done(e, latest, err);
+		code = done(e, begins.latest, err);
 	return code == ERR_OK ? release(e, err) : code;
 }
 

@@ -6,7 +6,8 @@
  *             said: it has them, and its log begins at this vector; its link is held no more. cancelled: it thought better of it
  *   leave     a node goes out of the group. asked: with its vector; ready: all of it is here. said: forget it
  *   address   a node is reached at another address. asked, done
- *   moved     a node's log begins at this vector now, which is what node `number` had. asked, done when all of that is here
+ *   moved     a node's log begins at this vector now, which is what node `number` had. asked with the latest time up to
+ *             there, a blank, and the vector; done when all of that is here
  *
  *   asked ──daemon──► ready ──node──► said ──daemon──► done          refused: `why` says why
  *

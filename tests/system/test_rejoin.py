@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from conftest import wait_for
-from machines import Writer, empty_data, equal, everywhere, pair, site  # fixtures
+from machines import Writer, all_live, empty_data, equal, everywhere, links, pair, seq, site, three  # fixtures
 
 
 def status(machine):
@@ -196,3 +196,51 @@ def test_nobody_there(site):
     wait_for("the cable to work again", lambda: rejoin(b, check=False).returncode == 0)
     everywhere(a, b)
     equal(a, b)
+
+
+def as_it_was(machine):
+    return machine.value("SELECT @@read_only") == 0 and not (machine.root / "var/lib/syncline/standby").exists()
+
+
+def test_comes_back_to_two(site):
+    """Of three nodes one was away for too long, and both others no longer keep what it lacks; they go on writing while it comes back. Each of the
+    others has to read its new log from where it begins, and it theirs from where they still are. Whom it can't ask may know numbers of its
+    transactions that it would give out twice, and a peer that has purged what the third lacks can't tell it what that may still write."""
+    a, b, c = three(site)
+    b.kill(server=False)
+    site.network.cut(2)
+    a.sql("CREATE USER unreplicated@localhost", "INSERT INTO d.t (v) VALUES ('on a while b was away')")
+    c.sql("CREATE USER unreplicated@localhost", "INSERT INTO d.t (v) VALUES ('on c while b was away')")
+    b.sql("INSERT INTO d.t (v) VALUES ('only on b')")
+    wait_for("a and c to have each other's", lambda: {"on a while b was away", "on c while b was away"} <= values(a) & values(c))
+    purge(a)
+    purge(c)
+    site.network.heal(2)
+    start(b)
+    wait_for("both links to stop", lambda: links(b) == {1: "must rejoin", 3: "must rejoin"})
+    site.network.ip(2, "route", "add", "unreachable", c.address)
+    refused = rejoin(b, check=False)
+    assert refused.returncode == 1 and "node 3 can't be reached" in refused.stderr and as_it_was(b), refused.stderr
+    site.network.ip(2, "route", "del", "unreachable", c.address)
+    with Writer(a, "a") as on_a, Writer(c, "c") as on_c:
+        wait_for("both to write", lambda: on_a.confirmed and on_c.confirmed)
+        assert "Node 2 is live again, both ways." in rejoin(b).stdout
+        all_live(a, b, c)
+        was = max(seq(m, 2) for m in (a, b, c))
+        b.sql("INSERT INTO d.t (v) VALUES ('b goes on')")
+        assert seq(b, 2) > was
+    everywhere(a, b, c)
+    equal(a, b, c)
+    assert {"only on b", "b goes on", *on_a.confirmed, *on_c.confirmed} <= values(c)
+    # Now node 1 purges what both others lack.
+    b.kill(server=False)
+    c.run("pause", f"--defaults-file={c.settings}", "1")
+    a.sql("INSERT INTO d.t (v) VALUES ('nobody has it')")
+    purge(a)
+    start(b)
+    wait_for("its link to stop", lambda: (links(b) or {}).get(1) == "must rejoin")
+    refused = rejoin(b, "--from=1", check=False)
+    assert refused.returncode == 1 and "node 1 has purged from its log what node 3 may lack, too" in refused.stderr, refused.stderr
+    assert "as it was before" in refused.stderr and as_it_was(b)
+    refused = rejoin(b, "--from=3", check=False)
+    assert refused.returncode == 1 and "node 1 has purged from its log what node 3 lacks" in refused.stderr and as_it_was(b), refused.stderr
