@@ -10,6 +10,7 @@
 #include "cli/this_node.h"
 #include "node/identity.h"
 #include "node/peers.h"
+#include "node/requests.h"
 
 static bool is_node(const struct settings *s, uint32_t node)
 {
@@ -72,7 +73,7 @@ static enum err_code forget(const struct this_node *n, uint32_t node, struct err
 	if (code == ERR_OK)
 		code = this_node_reload(n, NULL, err);
 	if (code == ERR_OK) /* the link that has just ended may have noted where it was */
-		code = peers_forget(&n->settings, n->server, node, err);
+		code = request_drop_peer(n->server, node, err);
 	return code;
 }
 

@@ -50,6 +50,7 @@ struct admission {
 	struct ear ears[PEERS_MAX];
 	bool is_ending;       /* the daemon starts anew */
 	struct buf waits_for; /* about a node that has left and still counts; empty if there is none */
+	char told_leaver[sizeof((struct err *)NULL)->message];
 	char told[sizeof((struct err *)NULL)->message];
 	atomic_bool wanted;
 	pthread_t thread;
@@ -229,7 +230,11 @@ static enum err_code look_at_leaver(struct admission *a, struct buf *why, struct
 	const struct member *leaver = find_leaver(a);
 	struct vector here;
 	enum err_code code = leaver != NULL ? server_vector(a->connection, &here, err) : ERR_OK;
-	if (code != ERR_OK || leaver == NULL || !all_agree(a, leaver, &here, why))
+	bool agree = code == ERR_OK && leaver != NULL && all_agree(a, leaver, &here, why);
+	if (code == ERR_OK && why->size > 0 && strcmp(a->told_leaver, buf_str(why)) != 0)
+		log_line(LOG_LEVEL_INFO, "members", "node %u still counts: %s", (unsigned)leaver->node, buf_str(why));
+	snprintf(a->told_leaver, sizeof a->told_leaver, "%s", buf_str(why));
+	if (code != ERR_OK || !agree)
 		return code;
 	code = peers_uncount(a->settings, leaver->node, err);
 	if (code == ERR_OK)

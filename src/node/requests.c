@@ -62,6 +62,7 @@ static const char prepare_sql[] =
     " EXECUTE IMMEDIATE CONCAT('KILL USER ''syncline-',n,'''');"
     " DELETE FROM syncline.links WHERE peer=n;"
     " DELETE FROM syncline.requests WHERE node=n;"
+    " DELETE FROM syncline.seed WHERE peer=n;"
     " UPDATE syncline.members SET state='leaving' WHERE node=n AND state<>'left';"
     " FLUSH SSL;"
     " END;"

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from conftest import wait_for
-from machines import Writer, all_live, empty_data, equal, everywhere, links, pair, seq, site, three  # fixtures
+from machines import Writer, all_live, empty_data, equal, everywhere, hold, links, pair, seq, site, three  # fixtures
 
 
 def status(machine):
@@ -244,3 +244,75 @@ def test_comes_back_to_two(site):
     assert "as it was before" in refused.stderr and as_it_was(b)
     refused = rejoin(b, "--from=3", check=False)
     assert refused.returncode == 1 and "node 1 has purged from its log what node 3 lacks" in refused.stderr and as_it_was(b), refused.stderr
+
+
+@pytest.mark.soak
+def test_disk_put_back(site):
+    """The disk of node 2 is put back from a copy that is some hours old. What was written there since has reached node 3 alone, which node 1 doesn't
+    read just now. A copy of node 1's data would be without it, and node 2 would take it for known and never ask for it again; and it would
+    give out its numbers once more."""
+    a, b, c = three(site)
+    everywhere(a, b, c)
+    b.kill(server=False)
+    subprocess.run(["sh", "-c", f"kill $(cat {b.root}/pid); while [ -e {b.root}/pid ]; do sleep 0.02; done"], check=True)
+    data, kept = b.root / "var/lib/mysql", site.folder / "kept"
+    subprocess.run(["cp", "-a", data, kept], check=True)
+    b.restart()
+    start(b)
+    all_live(a, b, c)
+    hold(a, 2)
+    hold(a, 3)
+    b.sql("INSERT INTO d.t (v) VALUES ('only c has it')")
+    wait_for("c to have it", lambda: "only c has it" in values(c))
+    newest = seq(c, 2)
+    b.kill()
+    subprocess.run(["rm", "-r", data], check=True)
+    kept.rename(data)
+    b.restart()
+    assert seq(b, 2) < newest
+    refused = rejoin(b, "--from=1", "--patience=2", check=False)
+    assert refused.returncode == 1 and "that node 3 has" in refused.stderr and "take the copy --from=3" in refused.stderr and as_it_was(b), refused.stderr
+    b.start_daemon()
+    hold(a, 2, "resume")
+    hold(a, 3, "resume")
+    with Writer(a, "a") as on_a, Writer(c, "c") as on_c:
+        rejoin(b)
+        b.sql("INSERT INTO d.t (v) VALUES ('b goes on')")
+    assert seq(b, 2) > newest
+    all_live(a, b, c)
+    everywhere(a, b, c)
+    equal(a, b, c)
+    assert {"only c has it", "b goes on", *on_a.confirmed, *on_c.confirmed} <= values(a)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("point", ["copy", "told", "moved"])
+def test_killed_of_three(site, point):
+    """As test_killed, where a third node has to be told, or was: it must not be left with a log that begins where it doesn't know of."""
+    a, b, c = three(site)
+    b.kill(server=False)
+    site.network.cut(2)
+    a.sql("INSERT INTO d.t (v) VALUES ('on a')")
+    c.sql("CREATE TABLE d.big (id INT PRIMARY KEY, v VARCHAR(200))", "INSERT INTO d.big SELECT seq, REPEAT('x',200) FROM d.seq_1_to_20000")
+    b.sql("INSERT INTO d.t (v) VALUES ('only on b')")
+    wait_for("a and c to have each other's", lambda: "on a" in values(c) and seq(a, 3) == seq(c, 3))
+    purge(a)
+    purge(c)
+    site.network.heal(2)
+    start(b)
+    asked = lambda m, kind, *states: m.value(f"SELECT COUNT(*) FROM syncline.requests WHERE kind='{kind}' AND state IN {(*states, '')}")
+    reached = {"copy": lambda: b.value("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema='d' AND table_name='big'"),
+               "told": lambda: asked(a, "copy", "said", "done"), "moved": lambda: asked(c, "moved", "asked", "done")}[point]
+    process = subprocess.Popen([*site.network.enter(2), site.program, "rejoin", f"--defaults-file={b.settings}", "--yes", "--from=1"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not reached():
+        pass
+    process.kill()
+    process.wait()
+    rejoin(b, "--from=1")
+    for m in a, b, c:
+        m.sql(f"INSERT INTO d.t (v) VALUES ('{m.number} goes on')")
+    all_live(a, b, c)
+    everywhere(a, b, c)
+    equal(a, b, c)
+    assert {"only on b", "1 goes on", "2 goes on", "3 goes on"} <= values(a)
