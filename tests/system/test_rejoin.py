@@ -198,6 +198,15 @@ def test_nobody_there(site):
     equal(a, b)
 
 
+def goes_away(machine, *others):
+    """Nobody reads for it any more, and it is cut off; a reader that was cut off would keep the log for a minute."""
+    machine.kill(server=False)
+    dumps = f"SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER='syncline-{machine.number}' AND COMMAND='Binlog Dump'"
+    for other in others:
+        wait_for("its readers to be gone", lambda: other.value(dumps) == 0)
+    machine.network.cut(machine.number)
+
+
 def as_it_was(machine):
     return machine.value("SELECT @@read_only") == 0 and not (machine.root / "var/lib/syncline/standby").exists()
 
@@ -207,8 +216,7 @@ def test_comes_back_to_two(site):
     others has to read its new log from where it begins, and it theirs from where they still are. Whom it can't ask may know numbers of its
     transactions that it would give out twice, and a peer that has purged what the third lacks can't tell it what that may still write."""
     a, b, c = three(site)
-    b.kill(server=False)
-    site.network.cut(2)
+    goes_away(b, a, c)
     a.sql("CREATE USER unreplicated@localhost", "INSERT INTO d.t (v) VALUES ('on a while b was away')")
     c.sql("CREATE USER unreplicated@localhost", "INSERT INTO d.t (v) VALUES ('on c while b was away')")
     b.sql("INSERT INTO d.t (v) VALUES ('only on b')")
@@ -290,8 +298,7 @@ def test_disk_put_back(site):
 def test_killed_of_three(site, point):
     """As test_killed, where a third node has to be told, or was: it must not be left with a log that begins where it doesn't know of."""
     a, b, c = three(site)
-    b.kill(server=False)
-    site.network.cut(2)
+    goes_away(b, a, c)
     a.sql("INSERT INTO d.t (v) VALUES ('on a')")
     c.sql("CREATE TABLE d.big (id INT PRIMARY KEY, v VARCHAR(200))", "INSERT INTO d.big SELECT seq, REPEAT('x',200) FROM d.seq_1_to_20000")
     b.sql("INSERT INTO d.t (v) VALUES ('only on b')")
