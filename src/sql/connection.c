@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "sql/connection_internal.h"
+#include "sql/hide.h"
 
 enum { CONNECT_TIMEOUT_S = 3, WRITE_TIMEOUT_S = 10 };
 
@@ -114,7 +115,10 @@ static enum err_code error_from(MYSQL *mysql, const char *name, struct err *err)
 		code = ERR_DISCONNECTED;
 	else if (number == ER_LOCK_DEADLOCK || number == ER_LOCK_WAIT_TIMEOUT || number == ER_CHECKREAD)
 		code = ERR_BUSY;
-	err_set(err, code, "%s: %s (%u, %s)", name, mysql_error(mysql), number, mysql_sqlstate(mysql));
+	struct buf message = {0};
+	hide_values(number, mysql_error(mysql), &message);
+	err_set(err, code, "%s: %s (%u, %s)", name, buf_str(&message), number, mysql_sqlstate(mysql));
+	buf_free(&message);
 	if (err != NULL) {
 		err->server_errno = number;
 		memcpy(err->sqlstate, mysql_sqlstate(mysql), 5);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sql/connection_internal.h"
+#include "sql/hide.h"
 
 enum {
 	NO_SUCH_CONNECTION = 1617, /* WARN_NO_MASTER_INFO */
@@ -203,6 +204,14 @@ static void take_column(struct native_status *s, struct log_place *read, const c
 	}
 }
 
+static void hide_error(unsigned number, char *text, size_t size)
+{
+	struct buf hidden = {0};
+	hide_values(number, text, &hidden);
+	snprintf(text, size, "%s", buf_str(&hidden));
+	buf_free(&hidden);
+}
+
 enum err_code native_status(struct connection *connection, struct native_status *ret_status, struct err *err)
 {
 	MYSQL *mysql = connection_mysql(connection);
@@ -224,6 +233,8 @@ enum err_code native_status(struct connection *connection, struct native_status 
 	for (unsigned i = 0; row != NULL && i < mysql_num_fields(result); i++)
 		take_column(&status, &read, fields[i].name, row[i] != NULL ? row[i] : "");
 	mysql_free_result(result);
+	hide_error(status.io_errno, status.io_error, sizeof status.io_error);
+	hide_error(status.sql_errno, status.sql_error, sizeof status.sql_error);
 	status.is_drained =
 	    status.exists && status.log_position == read.position && strcmp(status.log_file, read.file) == 0;
 	*ret_status = status;
