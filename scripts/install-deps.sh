@@ -28,6 +28,7 @@ build libxxhash-dev       module:libxxhash
 build uthash-dev          header:uthash.h
 build zlib1g-dev          module:zlib
 build libssl-dev          module:openssl
+build libsystemd-dev      module:libsystemd
 build mariadb-server-core command:mariadbd
 build mariadb-client-core command:mariadb
 build mariadb-client      command:mariadb-binlog

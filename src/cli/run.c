@@ -74,6 +74,7 @@ static enum err_code run(struct settings *settings, struct err *err)
 		settings_free(settings);
 		*settings = next;
 		log_set_level(settings->log_level);
+		log_set_node(settings->node_id);
 	}
 }
 
@@ -94,6 +95,7 @@ int command_run(int argc, char **argv)
 	enum err_code code = settings_load(file, &settings, &err);
 	if (code == ERR_OK) {
 		log_set_level(settings.log_level);
+		log_set_node(settings.node_id);
 		code = settings.datadir != NULL ? run_with_server(&settings, &err) : run(&settings, &err);
 	}
 	settings_free(&settings);

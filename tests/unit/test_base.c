@@ -911,13 +911,48 @@ static void test_log_line_for_people(void **state)
 	buf_free(&text);
 }
 
-/* The journal stamps lines itself and takes the priority from <N>. */
-static void test_log_line_for_the_journal(void **state)
+/* The variable of a service is inherited by what it starts: a program whose standard error goes to a file must write
+ * for people, else its log has no times. */
+static void test_log_line_goes_by_the_file_not_the_variable(void **state)
 {
 	(void)state;
 	setenv("JOURNAL_STREAM", "8:1", 1);
 	struct buf text = captured_stderr(log_one);
 	unsetenv("JOURNAL_STREAM");
+	assert_non_null(strstr(buf_str(&text), "Z warning link 2: "));
+	buf_free(&text);
+}
+
+/* Whoever asks the journal for one peer, one transaction or one kind of event finds the entries by these fields. */
+static void test_log_entry_has_fields(void **state)
+{
+	(void)state;
+	struct log_entry e;
+	log_set_node(3);
+	log_entry_fill(&e, LOG_LEVEL_ERROR, "link 2", &(struct log_fields){"1-1-5", LOG_ID_LINK_STOPPED});
+	const char *const expected[] = {"PRIORITY=3",
+	                                "SYSLOG_IDENTIFIER=syncline",
+	                                "SYNCLINE_NODE=3",
+	                                "SYNCLINE_PART=link 2",
+	                                "SYNCLINE_PEER=2",
+	                                "SYNCLINE_GTID=1-1-5",
+	                                "MESSAGE_ID=" LOG_ID_LINK_STOPPED};
+	assert_int_equal(e.count, 7);
+	for (unsigned i = 0; i < e.count; i++)
+		assert_string_equal(e.fields[i], expected[i]);
+	log_set_node(0);
+	log_entry_fill(&e, LOG_LEVEL_INFO, "tail", NULL);
+	assert_int_equal(e.count, 3);
+	assert_string_equal(e.fields[2], "SYNCLINE_PART=tail");
+}
+
+/* The journal stamps lines itself and takes the priority from <N>. */
+static void test_log_line_for_the_journal(void **state)
+{
+	(void)state;
+	log_set_target(LOG_TARGET_PRIORITIES);
+	struct buf text = captured_stderr(log_one);
+	log_set_target(LOG_TARGET_UNKNOWN);
 	assert_string_equal(buf_str(&text), "<4>link 2: connection to 192.0.2.7:3306 lost\n");
 	buf_free(&text);
 }
@@ -940,9 +975,9 @@ static void log_odd_ones(void)
 static void test_log_line_is_always_one_line(void **state)
 {
 	(void)state;
-	setenv("JOURNAL_STREAM", "8:1", 1);
+	log_set_target(LOG_TARGET_PRIORITIES);
 	struct buf text = captured_stderr(log_odd_ones);
-	unsetenv("JOURNAL_STREAM");
+	log_set_target(LOG_TARGET_UNKNOWN);
 	char *next = (char *)text.data;
 	assert_string_equal(strsep(&next, "\n"), "<3>main: near 'a  b c'");
 	const char *big = strsep(&next, "\n");
@@ -977,9 +1012,9 @@ static void log_from_two_threads(void)
 static void test_log_lines_of_two_threads_stay_whole(void **state)
 {
 	(void)state;
-	setenv("JOURNAL_STREAM", "8:1", 1);
+	log_set_target(LOG_TARGET_PRIORITIES);
 	struct buf text = captured_stderr(log_from_two_threads);
-	unsetenv("JOURNAL_STREAM");
+	log_set_target(LOG_TARGET_UNKNOWN);
 	int seen[2] = {0, 0};
 	char *next = (char *)text.data, *line;
 	while ((line = strsep(&next, "\n")) != NULL && *line != 0) {
@@ -1079,6 +1114,8 @@ int main(void)
 	    cmocka_unit_test(test_err_long_messages_are_cut),
 	    cmocka_unit_test(test_err_codes_are_retryable_or_final),
 	    cmocka_unit_test(test_log_line_for_people),
+	    cmocka_unit_test(test_log_line_goes_by_the_file_not_the_variable),
+	    cmocka_unit_test(test_log_entry_has_fields),
 	    cmocka_unit_test(test_log_line_for_the_journal),
 	    cmocka_unit_test(test_log_line_is_always_one_line),
 	    cmocka_unit_test(test_log_lines_of_two_threads_stay_whole),
