@@ -26,6 +26,7 @@
 enum {
 	COMMAND_BYTES_MAX = 256,
 	CLIENTS_MAX = 16,
+	CONNECT_POLL_MS = 20,
 	CLIENT_TIMEOUT_MS = 2000, /* for the command, and again for taking the answer */
 };
 
@@ -61,6 +62,19 @@ static bool wait_for(int fd, short events, int64_t deadline_ms)
 	return n > 0;
 }
 
+/* Who hangs accepts nobody, and when its queue is full, of those who gave up waiting, connect would wait for ever: then
+ * it fails with EAGAIN here. */
+static int connect_by(int fd, const struct sockaddr_un *address, int64_t deadline_ms)
+{
+	for (;;) {
+		if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
+			return 0;
+		if ((errno != EAGAIN && errno != EINTR) || left_ms(deadline_ms) == 0)
+			return -1;
+		clock_sleep_ms(CONNECT_POLL_MS);
+	}
+}
+
 static enum err_code exchange(int fd, const char *line, const char *where, int64_t deadline_ms, struct buf *ret,
                               struct err *err)
 {
@@ -88,11 +102,14 @@ enum err_code control_call(const char *state_dir, const char *command, int timeo
 		return code;
 	size_t size = ret->size;
 	char *line = mem_printf("%s\n", command);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		code = err_set(err, ERR_IO, "can't make a socket: %s; close other programs", strerror(errno));
-	else if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		code = exchange(fd, line, address.sun_path, clock_monotonic_ms() + timeout_ms, ret, err);
+	else if (connect_by(fd, &address, deadline_ms) == 0)
+		code = exchange(fd, line, address.sun_path, deadline_ms, ret, err);
+	else if (errno == EAGAIN)
+		code = err_set(err, ERR_TIMEOUT, "%s: the daemon does not answer; look at its log", address.sun_path);
 	else if (errno == EACCES || errno == EPERM)
 		code = err_set(err, ERR_IO, "%s: %s; run this as the daemon's user", address.sun_path, strerror(errno));
 	else

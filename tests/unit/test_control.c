@@ -117,6 +117,28 @@ static void large_answer(void **state)
 	control_server_stop(server);
 }
 
+/* A daemon that hangs accepts nobody. Monitoring that asks it each minute fills its queue; from then on to connect
+ * would take for ever, and the monitoring hangs, too, instead of telling. */
+static void a_daemon_that_hangs(void **state)
+{
+	(void)state;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct buf text = {0};
+	struct err err = {0};
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", socket_path);
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	unlink(socket_path);
+	mkdir(state_dir, 0700);
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(control_call(state_dir, "status", 30, &text, &err), ERR_TIMEOUT);
+	assert_int_equal(text.size, 0);
+	close(listener);
+	unlink(socket_path);
+	buf_free(&text);
+}
+
 /* Sixteen clients that say nothing take every slot; they lose it when their time is up, and the next one is served. */
 static void silent_clients_lose_their_place(void **state)
 {
@@ -233,6 +255,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(call_and_answer),
+	    cmocka_unit_test(a_daemon_that_hangs),
 	    cmocka_unit_test(large_answer),
 	    cmocka_unit_test(silent_clients_lose_their_place),
 	    cmocka_unit_test(one_silent_client_holds_up_nobody),
