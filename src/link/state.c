@@ -45,7 +45,10 @@ struct state {
 	uint64_t generation;
 	struct buf format;
 	struct registry *registry; /* locks itself */
-	struct scratch *scratch;   /* where the history lies */
+	struct touched *touched;   /* locks itself */
+	bool conflicts_known;
+	uint64_t open_conflicts;
+	struct scratch *scratch; /* where the history lies */
 	struct history *history;
 	bool owes;                 /* an acknowledgement */
 	bool has_started;          /* the tail has; */
@@ -78,6 +81,7 @@ struct state *state_new(const struct settings *settings)
 	s->settings = settings;
 	s->scratch = scratch_new(settings->state_dir);
 	s->registry = registry_new(settings);
+	s->touched = touched_new();
 	s->history = history_new(settings->node_id, &(struct window_memory){.get = scratch_get,
 	                                                                    .put = scratch_put,
 	                                                                    .read = scratch_read,
@@ -95,6 +99,7 @@ void state_free(struct state *s)
 		return;
 	history_free(s->history);
 	registry_free(s->registry);
+	touched_free(s->touched);
 	scratch_free(s->scratch);
 	buf_free(&s->format);
 	pthread_cond_destroy(&s->changed);
@@ -245,6 +250,11 @@ bool state_take_skip(struct state *s, const struct gtid *gtid)
 struct registry *state_registry(struct state *s)
 {
 	return s->registry;
+}
+
+struct touched *state_touched(struct state *s)
+{
+	return s->touched;
 }
 
 struct history *state_lock_history(struct state *s)
@@ -684,6 +694,8 @@ void state_view(struct state *s, struct state_view *ret)
 	ret->has_work = !s->resolver_waits || has_work(s);
 	snprintf(ret->why, sizeof ret->why, "%s", s->why);
 	ret->history = history_counts(s->history);
+	ret->conflicts_known = s->conflicts_known;
+	ret->open_conflicts = s->open_conflicts;
 	unlock(s);
 }
 
@@ -727,6 +739,22 @@ struct vector state_known(struct state *s, uint32_t node)
 		known = s->known[node];
 	unlock(s);
 	return known;
+}
+
+uint64_t state_arrived_seq(struct state *s)
+{
+	lock(s);
+	uint64_t seq = settled_seq(s, s->settings->node_id);
+	unlock(s);
+	return seq;
+}
+
+void state_set_conflicts(struct state *s, uint64_t count)
+{
+	lock(s);
+	s->conflicts_known = true;
+	s->open_conflicts = count;
+	unlock(s);
 }
 
 bool state_is_done(struct state *s, const struct vector *vector)

@@ -16,6 +16,7 @@
 
 #include "binlog/gtid.h"
 #include "link/registry.h"
+#include "link/touched.h"
 #include "merge/history.h"
 #include "node/settings.h"
 #include "sql/server.h"
@@ -53,6 +54,7 @@ void state_request_skip(struct state *state, const struct gtid *gtid);
 bool state_take_skip(struct state *state, const struct gtid *gtid);
 
 struct registry *state_registry(struct state *state); /* locks itself */
+struct touched *state_touched(struct state *state);   /* locks itself */
 
 /* The history, with the mutex held in between: nothing may block. */
 struct history *state_lock_history(struct state *state);
@@ -106,6 +108,10 @@ bool state_remembers(struct state *state, uint32_t origin, const struct vector *
 /* Retention's side. Waits up to ms for a log file that begins behind the *seen one, and counts it; false when
  * stopping. */
 bool state_wait_log(struct state *state, uint64_t *seen, int64_t ms);
+/* The last of this node's own transactions up to which every node is known to have them. */
+uint64_t state_arrived_seq(struct state *state);
+/* The bookkeeper's: rows of replication_conflicts that nobody has resolved. */
+void state_set_conflicts(struct state *state, uint64_t count);
 /* What the node is known to have. */
 struct vector state_known(struct state *state, uint32_t node);
 /* But for nodes that lack it, nothing that the log holds up to this vector is needed: the tail has told it, and the
@@ -166,6 +172,8 @@ struct state_view {
 	bool has_work; /* the resolver has, of what is tailed: rows to be shown, losses to be recorded */
 	char why[512];
 	struct history_counts history;
+	bool conflicts_known;
+	uint64_t open_conflicts;
 };
 void state_view(struct state *state, struct state_view *ret_view);
 

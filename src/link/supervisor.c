@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "link/admission.h"
+#include "link/bookkeeper.h"
 #include "link/emptied.h"
 #include "link/handover.h"
 #include "link/native_link.h"
@@ -52,7 +53,8 @@ struct supervisor {
 	struct link *links[PEERS_MAX];          /* ENGINE_MERGE */
 	struct native_link *natives[PEERS_MAX]; /* ENGINE_NATIVE */
 	struct admission *admission;            /* NULL: nobody can be let in */
-	struct retention *retention;            /* NULL: nobody looks at the log files */
+	struct bookkeeper *bookkeeper;
+	struct retention *retention; /* NULL: nobody looks at the log files */
 };
 
 /* The control socket's commands, on its thread, with the lock held. `link_count` is 0 while the links aren't ready. */
@@ -275,6 +277,8 @@ static enum err_code start_merge(struct supervisor *s, struct err *err)
 		                       &s->admission, err);
 	if (code == ERR_OK && s->link_count > 0) /* alone, nobody says what is needed */
 		code = retention_start(s->settings, s->state, s->links, s->link_count, &s->retention, err);
+	if (code == ERR_OK)
+		code = bookkeeper_start(s->settings, s->state, s->links, s->link_count, &s->bookkeeper, err);
 	return code;
 }
 
@@ -285,6 +289,8 @@ static enum err_code start_native(struct supervisor *s, struct err *err)
 		code = native_link_start(s->settings, &s->settings->peers[i], s->state, &s->natives[i], err);
 		s->link_count += code == ERR_OK;
 	}
+	if (code == ERR_OK)
+		code = bookkeeper_start(s->settings, s->state, NULL, 0, &s->bookkeeper, err);
 	return code;
 }
 
@@ -313,6 +319,8 @@ static void stop_all(struct supervisor *s)
 	state_stop(s->state);
 	admission_stop(s->admission);
 	s->admission = NULL;
+	bookkeeper_stop(s->bookkeeper);
+	s->bookkeeper = NULL;
 	retention_stop(s->retention);
 	s->retention = NULL;
 	for (size_t i = 0; i < s->link_count; i++) {

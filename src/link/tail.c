@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "binlog/query.h"
 #include "binlog/rows.h"
 #include "binlog/rows_writer.h"
+#include "link/bookkeeper.h"
 #include "link/changes.h"
 #include "link/emptied.h"
 #include "link/recovered.h"
@@ -267,6 +269,7 @@ static enum err_code on_query(struct tail *t, const struct event *packed, struct
 	t->is_kept = t->is_kept || !is_end;
 	if (!is_end) { /* what else stands in a log as text may be DDL; counting too much only asks the catalogue again */
 		state_schema_changed(t->state);
+		touched_note_conflicts(state_touched(t->state));
 		code = on_statement(t, &query, err);
 	}
 	return code == ERR_OK && (ends_by_itself || is_end) ? on_end(t, err) : code;
@@ -396,6 +399,25 @@ static enum err_code on_rows(struct tail *t, const struct event *packed, struct 
 	return code;
 }
 
+/* For whoever wants to know which tables changed. What sync_metadata tells of others is no change of its own. */
+static void note_touched(struct tail *t, const struct table *table, uint32_t time)
+{
+	struct touched *touched = state_touched(t->state);
+	const struct gtid *gtid = &t->gtid.gtid;
+	if (t->phase != TAIL_FOLLOWS || strcmp(table->map.table, BOOKKEEPER_TABLE) == 0)
+		return;
+	if (strcmp(table->map.table, BOOKKEEPER_CONFLICTS) == 0) {
+		touched_note_conflicts(touched);
+		return;
+	}
+	touched_note(touched, table->map.database, table->map.table,
+	             &(struct touched_change){.is_own = is_own(t),
+	                                      .is_old = gtid->seq <= vector_seq(&t->until, gtid->domain),
+	                                      .seq = gtid->seq,
+	                                      .time_s = time},
+	             clock_wall_s(), clock_monotonic_ms());
+}
+
 static enum err_code on_table_map(struct tail *t, const struct event *event, struct err *err)
 {
 	const struct table *table;
@@ -403,6 +425,8 @@ static enum err_code on_table_map(struct tail *t, const struct event *event, str
 	t->is_housekeeping = t->is_housekeeping && (code != ERR_OK || table->is_ours);
 	t->is_kept = t->is_kept || code != ERR_OK || table->is_ours || table->is_replicated;
 	t->has_tables = true;
+	if (code == ERR_OK && table->is_replicated)
+		note_touched(t, table, event->timestamp);
 	return code == ERR_OK && t->wanted && table->is_replicated ? describe(t, t->tables, table, err) : code;
 }
 

@@ -21,6 +21,8 @@ enum {
 	LINE_BYTES_MAX = 1024, /* Connector/C cuts a line at 4,096 */
 	DATABASE_NAME_MAX = 64,
 	PORT_DEFAULT = 3306,
+	SYNC_METADATA_PERIOD_DEFAULT = 5,
+	SYNC_METADATA_PERIOD_MAX = 86400,
 	OPTIONS_MAX = 24, /* rows in one group's table */
 };
 
@@ -301,6 +303,17 @@ static enum err_code set_engine(struct parser *p, const char *name, const char *
 	return ERR_OK;
 }
 
+static enum err_code set_sync_metadata_period(struct parser *p, const char *name, const char *value)
+{
+	char *end;
+	unsigned long number = strtoul(value, &end, 10);
+	if (*value < '0' || *value > '9' || *end != '\0' || number > SYNC_METADATA_PERIOD_MAX)
+		return fail(p, "%s is '%.40s'; give a number of seconds up to %d, or 0 to have the table left alone", name,
+		            value, SYNC_METADATA_PERIOD_MAX);
+	p->settings->sync_metadata_period_s = (uint32_t)number;
+	return ERR_OK;
+}
+
 static const struct option_row node_options[] = {
     {"node-id", set_node_id, false},
     {"nodes", set_nodes, false},
@@ -315,6 +328,7 @@ static const struct option_row node_options[] = {
     {"retention-bytes", set_retention_bytes, false},
     {"retention-free-bytes", set_retention_free_bytes, false},
     {"engine", set_engine, false},
+    {"sync-metadata-period", set_sync_metadata_period, false},
 };
 
 /* [syncline-server] and [syncline-peer-N]: checked here, used by Connector/C */
@@ -817,7 +831,9 @@ static void locate(struct parser *p)
 static enum err_code load(const char *file, uint32_t wanted, struct settings_connection *connection,
                           struct settings *ret_settings, struct err *err)
 {
-	struct settings settings = {.log_level = LOG_LEVEL_INFO, .retention_free_bytes = SETTINGS_FREE_BYTES_DEFAULT};
+	struct settings settings = {.log_level = LOG_LEVEL_INFO,
+	                            .retention_free_bytes = SETTINGS_FREE_BYTES_DEFAULT,
+	                            .sync_metadata_period_s = SYNC_METADATA_PERIOD_DEFAULT};
 	struct parser p = {.file = file, .wanted = wanted, .connection = connection, .settings = &settings, .err = err};
 	struct buf text = {0};
 	enum err_code code = read_file(&p, &text);

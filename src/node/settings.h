@@ -14,6 +14,8 @@
  *                              K, M, G, T: 1024 and so on
  *   retention-free-bytes = 1G  how much room is left free where the log is, 0: none. Without it 10 % of the
  *                              file system, at most 1G
+ *   sync-metadata-period = 5   seconds between two writes of the guide's table sync_metadata, where there is one;
+ *                              0: it is left alone
  *   engine = merge             or native: who applies the peers' changes here, syncline or MariaDB's own replication
  *   log-level = info           error, warning, info or debug
  *   datadir = DIR              if set, `syncline run` starts a private MariaDB server there and stops it at its end
@@ -71,8 +73,9 @@ struct settings {
 	enum log_level log_level;
 	uint64_t retention_bytes;      /* 0: no limit */
 	uint64_t retention_free_bytes; /* or SETTINGS_FREE_BYTES_DEFAULT */
-	enum settings_engine engine;   /* what the daemon starts with */
-	char *server_group;            /* "syncline-server" */
+	uint32_t sync_metadata_period_s;
+	enum settings_engine engine; /* what the daemon starts with */
+	char *server_group;          /* "syncline-server" */
 	char *server_where;
 	size_t peer_count;
 	struct settings_peer peers[PEERS_MAX];

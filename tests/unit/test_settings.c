@@ -223,6 +223,8 @@ static const struct refusal refusals[] = {
     /* retention */
     {NODE "retention-bytes = G\n", 5, "give a number of bytes"},
     {NODE "retention-bytes = -1\n", 5, "give a number of bytes"},
+    {NODE "sync-metadata-period = 5s\n", 5, "give a number of seconds"},
+    {NODE "sync-metadata-period = 86401\n", 5, "give a number of seconds"},
     {NODE "retention-bytes = 4GB\n", 5, "give a number of bytes"},
     {NODE "retention-bytes = 4 G\n", 5, "give a number of bytes"},
     {NODE "retention-bytes = 1.5G\n", 5, "give a number of bytes"},
