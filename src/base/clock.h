@@ -7,6 +7,7 @@
 int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_us(void);
 int64_t clock_wall_s(void);
+int64_t clock_wall_us(void);
 void clock_sleep_ms(int64_t ms);
 
 #endif

@@ -107,6 +107,7 @@ enum err_code applier_start(struct applier *a, struct vector *ret_position, stru
 	a->position = a->committed = position.vector;
 	a->latest = a->committed_latest = position.latest;
 	a->position_moved = a->has_culprit = false;
+	a->place = a->committed_place = (struct lag_place){0};
 	a->saved_ms = clock_monotonic_ms();
 	state_node_knows(a->state, a->peer->node_id, &position.vector);
 	*ret_position = position.vector;
@@ -121,6 +122,11 @@ const struct vector *applier_position(const struct applier *a)
 struct applier_counts applier_counts(const struct applier *a)
 {
 	return a->counts;
+}
+
+const struct lag_place *applier_place(const struct applier *a)
+{
+	return &a->committed_place;
 }
 
 bool applier_at_end(const struct applier *a)
@@ -401,12 +407,43 @@ static enum err_code check_contiguous(struct applier *a, const struct event *eve
 	               a->peer->where, (unsigned)expected);
 }
 
+static void set_place(struct applier *a, const char *file, size_t size, uint64_t position)
+{
+	snprintf(a->place.file, sizeof a->place.file, "%.*s", (int)size, file);
+	a->place.position = (uint32_t)position;
+}
+
+/* Where in the peer's log its events end. A heartbeat tells it where nothing was sent; then all up to there is
+ * applied. */
+static enum err_code follow_place(struct applier *a, const struct event *event, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	if (event->type == EVENT_ROTATE) {
+		struct rotate_event rotate;
+		code = rotate_parse(event, &rotate, err);
+		if (code == ERR_OK)
+			set_place(a, rotate.file, rotate.file_size, rotate.position);
+	} else if (event->type == EVENT_HEARTBEAT) {
+		struct heartbeat_event heartbeat;
+		code = heartbeat_parse(event, &heartbeat, err);
+		if (code == ERR_OK)
+			set_place(a, heartbeat.file, heartbeat.file_size, heartbeat.position);
+		if (code == ERR_OK && a->group == GROUP_NONE && !a->batch.is_open)
+			a->committed_place = a->place;
+	} else if (event->next_position != 0 && (event->flags & EVENT_FLAG_ARTIFICIAL) == 0) {
+		a->place.position = event->next_position;
+	}
+	return code;
+}
+
 enum err_code applier_event(struct applier *a, const uint8_t *bytes, size_t size, struct err *err)
 {
 	struct event event;
 	enum err_code code = event_parse(&a->format, bytes, size, &event, err);
 	if (code == ERR_OK)
 		code = check_contiguous(a, &event, size, err);
+	if (code == ERR_OK)
+		code = follow_place(a, &event, err);
 	if (code == ERR_OK)
 		code = handle(a, &event, err);
 	return code == ERR_OK ? code : failed(a, explain(a, code, err), err);

@@ -18,6 +18,7 @@
 #ifndef SYNCLINE_LINK_APPLIER_H
 #define SYNCLINE_LINK_APPLIER_H
 
+#include "link/lag.h"
 #include "link/state.h"
 
 struct applier;
@@ -43,6 +44,7 @@ enum err_code applier_idle(struct applier *applier, struct err *err) ERR_MUST_CH
 
 /* Borrowed until the next applier_ call. Counts what is applied and committed. */
 const struct vector *applier_position(const struct applier *applier);
+const struct lag_place *applier_place(const struct applier *applier); /* of the position, in the peer's log */
 struct applier_counts applier_counts(const struct applier *applier);
 /* The peer had nothing more when it sent the last event (a heartbeat). */
 bool applier_at_end(const struct applier *applier);

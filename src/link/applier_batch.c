@@ -22,6 +22,7 @@ void applier_settle_position(struct applier *a)
 {
 	a->committed = a->position;
 	a->committed_latest = a->latest;
+	a->committed_place = a->place;
 	state_node_knows(a->state, a->peer->node_id, &a->committed);
 }
 

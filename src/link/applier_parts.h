@@ -62,6 +62,7 @@ struct applier {
 	bool whole;    /* up to the culprit, groups are gathered whatever their size: its rows met others while streamed */
 
 	enum group_state group;
+	struct lag_place place, committed_place; /* in the peer's log: read; applied up to */
 	uint32_t log_end; /* where the group's last event ended in the peer's log; wraps at 4 GiB, as the field does */
 	struct gtid_event gtid;
 	uint32_t time, stamp_time; /* as its GTID event says; of its stamp, if it is the peer's own */

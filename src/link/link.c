@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "link/away.h"
+#include "link/probe.h"
 #include "link/reader.h"
 #include "link/thread.h"
 
@@ -42,6 +44,10 @@ struct link {
 	int64_t silent_ms; /* how long the peer may send no whole event */
 	bool moved;        /* since the view was last published */
 	bool refused;      /* when it last tried to connect */
+	bool is_lost;      /* the last session ended, or didn't begin, because of the peer */
+	struct away away;
+	int64_t reached_s;
+	struct lag_pace pace;
 
 	pthread_mutex_t lock; /* guards the view */
 	struct link_view view;
@@ -69,6 +75,20 @@ static bool is_paused(const struct link *l)
 	return control_is_paused(l->settings->state_dir, l->peer->node_id);
 }
 
+static void tell(const struct link *l, enum link_state state, const char *why)
+{
+	char gtid[GTID_TEXT_MAX];
+	bool has_gtid = state == LINK_STOPPED && l->view.has_culprit;
+	struct log_fields fields = {.gtid = has_gtid ? gtid_format(&l->view.culprit, gtid) : NULL,
+	                            .message_id = state == LINK_LIVE                       ? LOG_ID_LINK_LIVE
+	                                          : state == LINK_STOPPED                  ? LOG_ID_LINK_STOPPED
+	                                          : state == LINK_MUST_REJOIN              ? LOG_ID_MUST_REJOIN
+	                                          : state == LINK_CONNECTING && l->is_lost ? LOG_ID_PEER_OFFLINE
+	                                                                                   : NULL};
+	log_event(state == LINK_STOPPED || state == LINK_MUST_REJOIN ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, l->who, &fields,
+	          "%s%s%s", link_state_name(state), why[0] ? ": " : "", why);
+}
+
 /* Enters a state and logs it once. why may be NULL. */
 static void enter(struct link *l, enum link_state state, const char *why)
 {
@@ -82,8 +102,7 @@ static void enter(struct link *l, enum link_state state, const char *why)
 	snprintf(l->view.why, sizeof l->view.why, "%s", text);
 	pthread_mutex_unlock(&l->lock);
 	if (changed)
-		log_line(state == LINK_STOPPED || state == LINK_MUST_REJOIN ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, l->who,
-		         "%s%s%s", link_state_name(state), text[0] ? ": " : "", text);
+		tell(l, state, text);
 }
 
 static enum link_state state_now(struct link *l)
@@ -94,16 +113,32 @@ static enum link_state state_now(struct link *l)
 	return state;
 }
 
-/* How many transactions the peer has that are not here: by the seqs, domain by domain. */
 static uint64_t lag_of(const struct link *l, const struct vector *head, const struct vector *position)
 {
-	uint64_t lag = 0;
-	for (uint32_t i = 0; i < head->count; i++) {
-		uint64_t have = vector_seq(position, head->gtids[i].domain);
-		if (head->gtids[i].domain != l->settings->node_id && head->gtids[i].seq > have)
-			lag += head->gtids[i].seq - have;
+	return lag_transactions(head, position, l->settings->node_id);
+}
+
+/* Since when the peer is away is counted from when it was last there. */
+static void note_reached(struct link *l, bool is_connected)
+{
+	if (is_connected) {
+		l->reached_s = clock_wall_s();
+		l->is_lost = false;
+		away_reached(&l->away);
+	} else if (l->is_lost) {
+		away_lost(&l->away, l->reached_s, clock_wall_s());
 	}
-	return lag;
+}
+
+/* How long it will take: by bytes, since transactions differ in size, unless the peer doesn't tell. */
+static bool estimate(struct link *l, const struct probe_view *probe, uint64_t lag, int64_t *ret_seconds)
+{
+	if (lag == 0) {
+		l->pace.count = 0;
+		return false;
+	}
+	lag_pace_note(&l->pace, clock_monotonic_ms(), probe->has_bytes ? probe->bytes : lag);
+	return lag_pace_estimate(&l->pace, ret_seconds);
 }
 
 static void publish(struct link *l)
@@ -114,7 +149,15 @@ static void publish(struct link *l)
 	bool known = reader_head(l->reader, &head);
 	bool at_end = applier_at_end(l->applier);
 	uint64_t lag = known && !at_end ? lag_of(l, &head, position) : 0;
-	int64_t age = clock_wall_s() - (int64_t)applier_time(l->applier);
+	bool is_connected = reader_is_connected(l->reader);
+	struct probe_view probe;
+	probe_set_applied(reader_probe(l->reader), position, applier_place(l->applier));
+	probe_view(reader_probe(l->reader), &probe);
+	if (at_end)
+		probe.bytes = 0;
+	note_reached(l, is_connected);
+	int64_t age = lag_age(&probe.clock, applier_time(l->applier), clock_wall_s()), seconds = 0;
+	bool has_estimate = estimate(l, &probe, lag, &seconds);
 	char differing[READER_DIFFERING_MAX];
 	reader_differing(l->reader, differing);
 	pthread_mutex_lock(&l->lock);
@@ -122,9 +165,13 @@ static void publish(struct link *l)
 	memcpy(l->view.differing, differing, sizeof differing);
 	l->view.position = *position;
 	l->view.counts = applier_counts(l->applier);
-	l->view.lag_known = known && reader_is_connected(l->reader);
+	l->view.lag_known = known && is_connected;
+	l->view.offline_since = l->away.since_s;
+	l->view.probe = is_connected ? probe : (struct probe_view){0};
+	l->view.has_estimate = has_estimate && is_connected;
+	l->view.catch_up_seconds = seconds;
 	l->view.lag_transactions = lag;
-	l->view.lag_seconds = lag > 0 && age > 0 ? age : 0;
+	l->view.lag_seconds = lag > 0 ? age : 0;
 	pthread_mutex_unlock(&l->lock);
 	if (differs && differing[0] != '\0')
 		log_line(
@@ -212,6 +259,7 @@ static enum err_code run_session(struct link *l, struct err *err)
 	code = follow(l, err);
 	reader_abort(l->reader);
 	enum err_code reader_code = reader_stop(l->reader, code == ERR_OK ? err : NULL);
+	l->is_lost = code == ERR_OK && (reader_code == ERR_DISCONNECTED || reader_code == ERR_TIMEOUT);
 	applier_stop(l->applier);
 	publish(l);
 	return code == ERR_OK ? reader_code : code;
@@ -221,6 +269,8 @@ static void set_paused(struct link *l, bool paused)
 {
 	pthread_mutex_lock(&l->lock);
 	l->view.paused = paused;
+	if (paused)
+		l->view.offline_since = 0;
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -314,6 +364,7 @@ enum err_code link_start(const struct settings *settings, const struct settings_
 	l->view.peer = peer->node_id;
 	l->view.where = peer->where;
 	l->view.since = clock_wall_s();
+	away_load(&l->away, settings->state_dir, peer->node_id, l->view.since);
 	pthread_mutex_init(&l->lock, NULL);
 	enum err_code code = thread_start(&l->thread, link_main, l, err);
 	l->started = code == ERR_OK;
@@ -347,11 +398,35 @@ void link_look(struct link *l)
 		reader_abort(l->reader);
 }
 
+/* The link's thread may be waiting for a lock that a local writer holds: then what it published last is old, but the
+ * reader asks on. */
+static void look_closer(struct link *l, struct link_view *v)
+{
+	struct vector head, acknowledged = {0};
+	struct probe_view probe;
+	reader_acknowledged(l->reader, &acknowledged);
+	v->lacks_known = state_lacks(l->state, l->peer->node_id, &acknowledged, &v->lacks);
+	if (!v->lag_known || !reader_head(l->reader, &head))
+		return;
+	probe_view(reader_probe(l->reader), &probe);
+	if (probe.waits_ms == 0)
+		return;
+	v->probe = probe;
+	v->lag_transactions = lag_of(l, &head, &v->position);
+	if (v->lag_seconds < probe.waits_ms / 1000)
+		v->lag_seconds = probe.waits_ms / 1000;
+	if (v->state == LINK_LIVE && probe.waits_ms > BEHIND_MS_MAX) {
+		v->state = LINK_CATCHING_UP;
+		v->since = clock_wall_s() - probe.waits_ms / 1000;
+	}
+}
+
 void link_view(struct link *l, struct link_view *ret)
 {
 	pthread_mutex_lock(&l->lock);
 	*ret = l->view;
 	pthread_mutex_unlock(&l->lock);
+	look_closer(l, ret);
 }
 
 bool link_acknowledged(struct link *l, struct vector *ret_vector, bool *ret_connected)

@@ -35,7 +35,13 @@ struct link_view {
 	char differing[READER_DIFFERING_MAX]; /* tables whose conflict policies are others on the peer */
 	bool lag_known;
 	uint64_t lag_transactions;
-	int64_t lag_seconds;
+	int64_t lag_seconds;   /* by the log's times, put right by what is known of the peer's clock */
+	int64_t offline_since; /* seconds; 0: the peer can be reached, or it is for another reason that it isn't */
+	struct probe_view probe;
+	bool has_estimate;
+	int64_t catch_up_seconds;
+	bool lacks_known; /* the other direction: */
+	uint64_t lacks;   /* transactions that are here and that the peer isn't known to have */
 };
 
 enum err_code link_start(const struct settings *settings, const struct settings_peer *peer, struct state *state,

@@ -10,13 +10,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "link/away.h"
+#include "link/probe.h"
 #include "link/thread.h"
 #include "sql/native.h"
 
 enum {
 	LOOK_MS = 250,
 	PROBE_MS = 1000,
-	PROBE_TIMEOUT_S = 2,
 	SESSION_MS_MIN = 500, /* back-off while this node's server is away or refuses */
 	SESSION_MS_MAX = 15000,
 	RESTART_MS = 15000,   /* between two starts of what stopped with an error */
@@ -29,14 +30,17 @@ struct native_link {
 	const struct settings_peer *peer;
 	struct state *state;
 	char *who;
-	struct connection *connection, *probe; /* to this node's server; to the peer's */
+	struct connection *connection; /* to this node's server */
+	struct probe *probe;           /* of the peer's */
 	pthread_t thread;
 	bool started;
 	atomic_bool look; /* start again at once what stopped */
 
 	/* The thread's. */
 	bool paused;
-	int64_t probed_ms, started_ms, current_ms, saved_ms;
+	int64_t probed_ms, started_ms, current_ms, saved_ms, reached_s;
+	struct away away;
+	struct lag_pace pace;
 	bool has_head;
 	struct vector head;
 	struct vector applied;              /* @@gtid_slave_pos */
@@ -128,8 +132,45 @@ static enum err_code advance_known(struct native_link *l, const struct native_st
 	return code;
 }
 
+/* The IO thread gave up on a peer that it can't reach, which it does after many tries: no error to us. */
+static bool is_connecting(const struct native_status *s)
+{
+	return s->io_connects || (!s->io_runs && s->sql_runs && s->io_errno >= 2000 && s->io_errno < 3000);
+}
+
+static void note_reached(struct native_link *l, const struct native_status *status)
+{
+	if (status->io_runs && !status->io_connects) {
+		l->reached_s = clock_wall_s();
+		away_reached(&l->away);
+	} else if (is_connecting(status) && !l->paused) {
+		away_lost(&l->away, l->reached_s, clock_wall_s());
+	}
+}
+
+/* What is known of the peer itself, and how long it will take. */
+static void publish_probe(struct native_link *l, const struct native_status *status)
+{
+	struct link_view *v = &l->view;
+	struct lag_place place = {.position = (uint32_t)status->log_position};
+	snprintf(place.file, sizeof place.file, "%.127s", status->log_file);
+	probe_set_applied(l->probe, &l->known, &place);
+	probe_view(l->probe, &v->probe);
+	v->probe.has_delay = false; /* the position is looked at now and then only */
+	v->offline_since = l->paused ? 0 : l->away.since_s;
+	uint64_t left = v->probe.has_bytes ? v->probe.bytes : v->lag_transactions;
+	if (v->lag_transactions == 0)
+		l->pace.count = 0;
+	else
+		lag_pace_note(&l->pace, clock_monotonic_ms(), left);
+	v->has_estimate = v->lag_transactions > 0 && lag_pace_estimate(&l->pace, &v->catch_up_seconds);
+	if (!l->has_head)
+		v->probe = (struct probe_view){0};
+}
+
 static void publish(struct native_link *l, const struct native_status *status)
 {
+	note_reached(l, status);
 	pthread_mutex_lock(&l->lock);
 	struct link_view *v = &l->view;
 	uint64_t before = vector_seq(&v->position, l->peer->node_id), now = vector_seq(&l->known, l->peer->node_id);
@@ -141,6 +182,7 @@ static void publish(struct native_link *l, const struct native_status *status)
 	v->lag_seconds = status->lag_seconds > 0 && v->lag_transactions > 0 ? status->lag_seconds : 0;
 	v->has_culprit = status->sql_errno != 0 && l->settings->peer_count == 1;
 	v->culprit = next_transaction(l);
+	publish_probe(l, status);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -157,14 +199,11 @@ static void set_paused(struct native_link *l, bool paused)
 /* How far does the peer's log go? */
 static void probe(struct native_link *l)
 {
-	struct connection_target target = {
-	    .file = l->settings->file, .group = l->peer->group, .name = l->peer->where, .read_timeout_s = PROBE_TIMEOUT_S};
 	int64_t now = clock_monotonic_ms();
 	if (l->has_head && now - l->probed_ms < PROBE_MS)
 		return;
 	l->probed_ms = now;
-	l->has_head = (connection_is_open(l->probe) || connection_open(l->probe, &target, NULL) == ERR_OK) &&
-	              server_vector(l->probe, &l->head, NULL) == ERR_OK;
+	l->has_head = probe_ask(l->probe, &l->head);
 }
 
 static enum err_code start(struct native_link *l, struct err *err)
@@ -224,12 +263,6 @@ static enum err_code on_error(struct native_link *l, const struct native_status 
 	enter(l, LINK_STOPPED, why);
 	bool again = atomic_exchange(&l->look, false) || clock_monotonic_ms() - l->started_ms > RESTART_MS;
 	return again ? start(l, err) : ERR_OK;
-}
-
-/* The IO thread gave up on a peer that it can't reach, which it does after many tries: no error to us. */
-static bool is_connecting(const struct native_status *s)
-{
-	return s->io_connects || (!s->io_runs && s->sql_runs && s->io_errno >= 2000 && s->io_errno < 3000);
 }
 
 static enum err_code judge(struct native_link *l, const struct native_status *s, struct err *err)
@@ -388,7 +421,7 @@ static enum err_code run_session(struct native_link *l, struct err *err)
 			state_sleep(l->state, LOOK_MS);
 	}
 	connection_close(l->connection);
-	connection_close(l->probe);
+	probe_close(l->probe);
 	return code;
 }
 
@@ -422,7 +455,9 @@ enum err_code native_link_start(const struct settings *settings, const struct se
 	l->state = state;
 	l->who = mem_printf("link %u", (unsigned)peer->node_id);
 	l->connection = connection_new();
-	l->probe = connection_new();
+	l->probe = probe_new(&(struct connection_target){.file = settings->file, .group = peer->group, .name = peer->where},
+	                     settings->node_id);
+	away_load(&l->away, settings->state_dir, peer->node_id, clock_wall_s());
 	l->view.peer = peer->node_id;
 	l->view.where = peer->where;
 	l->view.since = clock_wall_s();
@@ -441,11 +476,11 @@ void native_link_stop(struct native_link *l)
 	if (l == NULL)
 		return;
 	if (l->started) {
-		connection_abort(l->probe);
+		probe_abort(l->probe);
 		pthread_join(l->thread, NULL);
 	}
 	connection_free(l->connection);
-	connection_free(l->probe);
+	probe_free(l->probe);
 	pthread_mutex_destroy(&l->lock);
 	free(l->who);
 	free(l);

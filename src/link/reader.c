@@ -9,18 +9,25 @@
 #include "base/mem.h"
 #include "binlog/rows.h"
 #include "link/policies.h"
+#include "link/probe.h"
 #include "link/thread.h"
 #include "sql/server.h"
 #include "sql/stream.h"
 
-enum { EVENT_TYPE_OFFSET = 4, QUEUE_BYTES = 512 * 1024, PROBE_MS = 1000, PROBE_TIMEOUT_S = 2, ACKNOWLEDGED_MS = 5000 };
+enum {
+	EVENT_TYPE_OFFSET = 4,
+	QUEUE_BYTES = 512 * 1024,
+	PROBE_MS = 1000,
+	PROBE_IDLE_MS = 10000, /* while nothing is written there */
+	ACKNOWLEDGED_MS = 5000,
+};
 
 struct reader {
 	const struct settings *settings;
 	struct connection_target target;
 	uint32_t peer;
 	struct stream *stream;
-	struct connection *probe;
+	struct probe *probe;
 	struct queue *queue;
 	pthread_t thread;
 	bool started;
@@ -42,7 +49,7 @@ struct reader *reader_new(const struct settings *settings, const struct settings
 	r->peer = peer->node_id;
 	r->target = (struct connection_target){.file = settings->file, .group = peer->group, .name = peer->where};
 	r->stream = stream_new();
-	r->probe = connection_new();
+	r->probe = probe_new(&r->target, settings->node_id);
 	r->queue = queue_new(QUEUE_BYTES);
 	pthread_mutex_init(&r->lock, NULL);
 	return r;
@@ -57,7 +64,7 @@ void reader_free(struct reader *r)
 		/* Nobody asks any more. */
 	}
 	stream_free(r->stream);
-	connection_free(r->probe);
+	probe_free(r->probe);
 	queue_free(r->queue);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
@@ -96,22 +103,23 @@ bool reader_head(struct reader *r, struct vector *ret_head)
 	return has;
 }
 
-static bool open_probe(struct reader *r)
-{
-	struct connection_target target = r->target;
-	target.read_timeout_s = PROBE_TIMEOUT_S;
-	return connection_is_open(r->probe) || connection_open(r->probe, &target, NULL) == ERR_OK;
-}
-
 /* How far does the peer's log go? A peer that doesn't answer this is noticed by its silence in the stream. */
-static void probe(struct reader *r)
+static void ask_head(struct reader *r)
 {
 	struct vector head;
-	if (!open_probe(r) || server_vector(r->probe, &head, NULL) != ERR_OK)
+	if (!probe_ask(r->probe, &head))
 		return;
 	pthread_mutex_lock(&r->lock);
 	r->head = head;
 	pthread_mutex_unlock(&r->lock);
+}
+
+/* What the peer had when it was asked is not applied yet. */
+static bool is_behind(struct reader *r)
+{
+	struct probe_view view;
+	probe_view(r->probe, &view);
+	return view.waits_ms > 0;
 }
 
 /* Of a peer that was copied from a backup it may go backwards: what it says last counts. A cursor is never empty once
@@ -121,8 +129,9 @@ static void ask_acknowledged(struct reader *r)
 	struct server_position position;
 	struct server_seed seed;
 	uint32_t me = r->settings->node_id;
-	if (!open_probe(r) || server_load_position(r->probe, me, &position, NULL) != ERR_OK ||
-	    server_load_seed(r->probe, &seed, NULL) != ERR_OK)
+	struct connection *connection = probe_connection(r->probe);
+	if (connection == NULL || server_load_position(connection, me, &position, NULL) != ERR_OK ||
+	    server_load_seed(connection, &seed, NULL) != ERR_OK)
 		return;
 	if (seed.peer == me) /* a newcomer reads from there at each start, for the time being */
 		position.vector = vector_min(&position.vector, &seed.from.vector);
@@ -146,7 +155,8 @@ bool reader_acknowledged(struct reader *r, struct vector *ret_vector)
 static void compare_policies(struct reader *r, bool *ret_asked)
 {
 	struct buf differing = {0};
-	if (connection_is_open(r->probe) && policies_compare(r->probe, r->settings, &differing, NULL) == ERR_OK) {
+	struct connection *connection = probe_connection(r->probe);
+	if (connection != NULL && policies_compare(connection, r->settings, &differing, NULL) == ERR_OK) {
 		pthread_mutex_lock(&r->lock);
 		snprintf(r->differing, sizeof r->differing, "%s", buf_str(&differing));
 		pthread_mutex_unlock(&r->lock);
@@ -183,7 +193,7 @@ static enum err_code read_on(struct reader *r, struct err *err)
 	const uint8_t *bytes;
 	size_t size;
 	enum err_code code;
-	bool asked = false;
+	bool asked = false, is_quiet = false; /* quiet: nothing came since the peer was last asked */
 	while ((code = stream_next(r->stream, &bytes, &size, err)) == ERR_OK) {
 		uint8_t type = size > EVENT_TYPE_OFFSET ? bytes[EVENT_TYPE_OFFSET] : 0;
 		bool is_heartbeat = type == EVENT_HEARTBEAT;
@@ -195,8 +205,10 @@ static enum err_code read_on(struct reader *r, struct err *err)
 			return err_set(err, ERR_CANCELLED, "stopped");
 		int64_t now = clock_monotonic_ms();
 		note_event(r, now);
-		if ((!is_heartbeat || !asked) && now - probed >= PROBE_MS) {
-			probe(r);
+		is_quiet = is_quiet && is_heartbeat;
+		if (now - probed >= (is_quiet && asked ? PROBE_IDLE_MS : PROBE_MS)) {
+			ask_head(r);
+			is_quiet = !is_behind(r);
 			if (!asked)
 				compare_policies(r, &asked);
 			probed = now;
@@ -219,7 +231,7 @@ static void *reader_main(void *context)
 		r->err.code = read_on(r, &r->err);
 	queue_close(r->queue);
 	stream_close(r->stream);
-	connection_close(r->probe);
+	probe_close(r->probe);
 	return NULL;
 }
 
@@ -230,6 +242,7 @@ enum err_code reader_start(struct reader *r, const struct vector *from, struct e
 	pthread_mutex_lock(&r->lock);
 	r->aborted = r->connected = r->has_head = false;
 	pthread_mutex_unlock(&r->lock);
+	probe_reset(r->probe);
 	queue_reopen(r->queue);
 	enum err_code code = thread_start(&r->thread, reader_main, r, err);
 	r->started = code == ERR_OK;
@@ -243,7 +256,7 @@ void reader_abort(struct reader *r)
 	pthread_mutex_unlock(&r->lock);
 	queue_close(r->queue);
 	stream_abort(r->stream);
-	connection_abort(r->probe);
+	probe_abort(r->probe);
 }
 
 enum err_code reader_stop(struct reader *r, struct err *err)
@@ -258,4 +271,9 @@ enum err_code reader_stop(struct reader *r, struct err *err)
 	if (err != NULL && r->err.code != ERR_OK)
 		*err = r->err;
 	return r->err.code;
+}
+
+struct probe *reader_probe(struct reader *r)
+{
+	return r->probe;
 }

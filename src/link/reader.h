@@ -2,15 +2,16 @@
  *
  * It reads on while the applier waits for a commit, so a backlog flows without pauses and a dead peer is noticed even then.
  * Heartbeats go through the queue like any event: whoever takes one has everything that was sent before it. While events
- * flow it also asks the peer once a second, on a connection of its own, how far its log goes: for the lag. Every few
- * seconds it asks for the position in this node's log that the peer has saved: for link/retention.
- * reader_start and reader_stop by the owning link; the rest by any thread.
+ * flow it also asks the peer once a second, on a connection of its own, how far its log goes: for the lag
+ * (link/probe.h). Every few seconds it asks for the position in this node's log that the peer has saved: for
+ * link/retention. reader_start and reader_stop by the owning link; the rest by any thread.
  */
 #ifndef SYNCLINE_LINK_READER_H
 #define SYNCLINE_LINK_READER_H
 
 #include "base/queue.h"
 #include "binlog/gtid.h"
+#include "link/probe.h"
 #include "node/settings.h"
 
 enum { READER_DIFFERING_MAX = 256 };
@@ -38,5 +39,7 @@ bool reader_head(struct reader *reader, struct vector *ret_head);
 void reader_differing(struct reader *reader, char ret[READER_DIFFERING_MAX]);
 /* The peer's saved position in this node's log, as it said last, of all sessions; false if it never did. */
 bool reader_acknowledged(struct reader *reader, struct vector *ret_vector);
+/* Lives as long as the reader. */
+struct probe *reader_probe(struct reader *reader);
 
 #endif

@@ -32,6 +32,37 @@ static json_t *may_stay_away(const struct retention_view *view, uint32_t node)
 	return json_null();
 }
 
+static json_t *number_or_null(bool is_known, int64_t number)
+{
+	return is_known ? json_integer((json_int_t)number) : json_null();
+}
+
+/* The command that lets it go on, once the cause is seen to. */
+static json_t *mend(const struct link_view *v)
+{
+	char gtid[GTID_TEXT_MAX];
+	if (v->paused)
+		return json_sprintf("syncline resume %u", (unsigned)v->peer);
+	if (v->state == LINK_MUST_REJOIN)
+		return json_string("syncline rejoin");
+	if (v->state != LINK_STOPPED)
+		return json_null();
+	return v->has_culprit ? json_sprintf("syncline skip %s", gtid_format(&v->culprit, gtid))
+	                      : json_string("syncline doctor");
+}
+
+static void add_measured(json_t *o, const struct link_view *v)
+{
+	const struct probe_view *p = &v->probe;
+	json_object_set_new(o, "offline_since", number_or_null(v->offline_since != 0, v->offline_since));
+	json_object_set_new(o, "lag_bytes", number_or_null(v->lag_known && p->has_bytes, (int64_t)p->bytes));
+	json_object_set_new(o, "delay_ms", number_or_null(p->has_delay, p->delay_ms));
+	json_object_set_new(o, "catch_up_seconds", number_or_null(v->has_estimate, v->catch_up_seconds));
+	json_object_set_new(o, "clock_offset_ms", number_or_null(p->clock.is_known, p->clock.offset_us / 1000));
+	json_object_set_new(o, "clock_offset_error_ms", number_or_null(p->clock.is_known, p->clock.error_us / 1000 + 1));
+	json_object_set_new(o, "peer_lacks_transactions", number_or_null(v->lacks_known, (int64_t)v->lacks));
+}
+
 static json_t *link_json(const struct link_view *v, const struct retention_view *retention)
 {
 	json_t *o = json_object();
@@ -42,12 +73,14 @@ static json_t *link_json(const struct link_view *v, const struct retention_view 
 	char gtid[GTID_TEXT_MAX];
 	bool at = v->state == LINK_STOPPED && v->has_culprit;
 	json_object_set_new(o, "transaction", at ? json_string(gtid_format(&v->culprit, gtid)) : json_null());
+	json_object_set_new(o, "mend", mend(v));
 	json_object_set_new(o, "paused", json_boolean(v->paused));
 	json_object_set_new(o, "since", json_integer(v->since));
 	json_object_set_new(o, "position", vector_text(&v->position));
 	json_object_set_new(o, "lag_transactions",
 	                    v->lag_known ? json_integer((json_int_t)v->lag_transactions) : json_null());
 	json_object_set_new(o, "lag_seconds", v->lag_known ? json_integer(v->lag_seconds) : json_null());
+	add_measured(o, v);
 	json_object_set_new(o, "may_stay_away_seconds", may_stay_away(retention, v->peer));
 	json_object_set_new(o, "applied_transactions", json_integer((json_int_t)v->counts.transactions));
 	json_object_set_new(o, "policies_differ", text_or_null(v->differing));
@@ -56,7 +89,7 @@ static json_t *link_json(const struct link_view *v, const struct retention_view 
 	return o;
 }
 
-static json_t *server_json(const struct state_view *v, const struct retention_view *logs)
+static json_t *server_json(const struct state_view *v, const struct retention_view *logs, uint64_t log_limit)
 {
 	json_t *server = json_object();
 	json_object_set_new(server, "state", json_string(v->tail_live ? "live" : "connecting"));
@@ -68,6 +101,11 @@ static json_t *server_json(const struct state_view *v, const struct retention_vi
 	json_object_set_new(server, "disputed_rows", json_integer((json_int_t)v->history.merge.rows));
 	json_object_set_new(server, "held_rows", json_integer((json_int_t)v->history.merge.held));
 	json_object_set_new(server, "log_bytes", logs->is_known ? json_integer((json_int_t)logs->log_bytes) : json_null());
+	json_object_set_new(server, "log_limit_bytes", number_or_null(log_limit != 0, (int64_t)log_limit));
+	json_object_set_new(server, "disk_free_bytes", number_or_null(logs->disk_known, (int64_t)logs->disk_free_bytes));
+	json_object_set_new(server, "disk_reserved_bytes",
+	                    number_or_null(logs->disk_known, (int64_t)logs->disk_floor_bytes));
+	json_object_set_new(server, "open_conflicts", number_or_null(v->conflicts_known, (int64_t)v->open_conflicts));
 	json_object_set_new(server, "log_oldest", text_or_null(logs->log_oldest));
 	json_object_set_new(server, "log_held", text_or_null(logs->held));
 	return server;
@@ -83,7 +121,7 @@ void report_status(const struct report *report, struct buf *to)
 	json_object_set_new(root, "engine", json_string(settings_engine_name(report->engine)));
 	json_object_set_new(root, "engine_why", text_or_null(report->engine_why));
 	json_object_set_new(root, "engine_switching", json_boolean(report->is_switching));
-	json_object_set_new(root, "server", server_json(report->server, report->logs));
+	json_object_set_new(root, "server", server_json(report->server, report->logs, settings->retention_bytes));
 	for (size_t i = 0; i < settings->database_count; i++)
 		json_array_append_new(databases, json_string(settings->databases[i]));
 	json_object_set_new(root, "databases", databases);

@@ -41,6 +41,7 @@ struct retention {
 	struct retention_case at_hand;
 	struct buf folder;
 	uint64_t free_bytes; /* above the floor; UINT64_MAX: not known */
+	uint64_t available_bytes, floor_bytes;
 	struct growth growth;
 	bool has_growth;
 	int64_t growth_saved_s;
@@ -152,6 +153,8 @@ static void look_at_disk(struct retention *r)
 	uint64_t floor = r->settings->retention_free_bytes;
 	if (floor == SETTINGS_FREE_BYTES_DEFAULT)
 		floor = size / 100 * FREE_PERCENT < FREE_BYTES_MAX ? size / 100 * FREE_PERCENT : FREE_BYTES_MAX;
+	r->available_bytes = available;
+	r->floor_bytes = floor;
 	r->free_bytes = available > floor ? available - floor : 0;
 	r->at_hand.bytes_short = floor > available ? floor - available : 0;
 }
@@ -298,6 +301,9 @@ static void publish(struct retention *r)
 	bool has_rate = growth_rate(&r->growth, clock_wall_s(), &rate) && rate > 0;
 	for (size_t i = 0; i < r->logs.count; i++)
 		view.log_bytes += r->logs.files[i].bytes;
+	view.disk_known = r->free_bytes != UINT64_MAX;
+	view.disk_free_bytes = r->available_bytes;
+	view.disk_floor_bytes = r->floor_bytes;
 	if (view.is_known)
 		snprintf(view.log_oldest, sizeof view.log_oldest, "%s", r->logs.files[0].name);
 	for (size_t i = 0; view.is_known && i < r->at_hand.node_count; i++) {

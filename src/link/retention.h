@@ -49,7 +49,9 @@ struct retention_view {
 	bool is_known; /* the log was looked at */
 	uint64_t log_bytes;
 	char log_oldest[LOGS_NAME_MAX];
-	char held[LOGS_NAME_MAX + 256]; /* a limit is passed and nothing may go: the reason */
+	bool disk_known;                            /* its file system is this machine's */
+	uint64_t disk_free_bytes, disk_floor_bytes; /* what is free there; what is to be left free */
+	char held[LOGS_NAME_MAX + 256];             /* a limit is passed and nothing may go: the reason */
 	size_t away_count;
 	struct retention_away away[NODE_ID_MAX];
 };

@@ -757,6 +757,25 @@ void state_set_conflicts(struct state *s, uint64_t count)
 	unlock(s);
 }
 
+bool state_lacks(struct state *s, uint32_t node, const struct vector *acknowledged, uint64_t *ret_count)
+{
+	uint64_t count = 0;
+	lock(s);
+	bool is_told = s->has_started && node <= NODE_ID_MAX && vector_covers(&s->tailed, &s->again_until);
+	for (size_t i = 0; is_told && i < s->settings->node_count; i++) {
+		uint32_t domain = s->settings->nodes[i];
+		uint64_t here = domain == s->settings->node_id ? s->kept : vector_seq(&s->written, domain);
+		uint64_t has = vector_seq(&s->known[node], domain), saved = vector_seq(acknowledged, domain);
+		has = saved > has ? saved : has;
+		if (domain != node && here > has)
+			count += here - has;
+	}
+	unlock(s);
+	if (is_told)
+		*ret_count = count;
+	return is_told;
+}
+
 bool state_is_done(struct state *s, const struct vector *vector)
 {
 	lock(s);

@@ -108,6 +108,9 @@ bool state_remembers(struct state *state, uint32_t origin, const struct vector *
 /* Retention's side. Waits up to ms for a log file that begins behind the *seen one, and counts it; false when
  * stopping. */
 bool state_wait_log(struct state *state, uint64_t *seen, int64_t ms);
+/* How many transactions that are here the node isn't known to have, of those that it is to get; `acknowledged`: it has
+ * these, too. False before this node's log is read. */
+bool state_lacks(struct state *state, uint32_t node, const struct vector *acknowledged, uint64_t *ret_count);
 /* The last of this node's own transactions up to which every node is known to have them. */
 uint64_t state_arrived_seq(struct state *state);
 /* The bookkeeper's: rows of replication_conflicts that nobody has resolved. */

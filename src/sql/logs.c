@@ -23,6 +23,12 @@ enum err_code logs_list(struct connection *connection, struct logs *logs, struct
 	return connection_query(connection, "SHOW BINARY LOGS", take_file, logs, err);
 }
 
+enum err_code logs_last(struct connection *connection, struct logs *logs, struct err *err)
+{
+	logs->count = 0;
+	return connection_query(connection, "SHOW MASTER STATUS", take_file, logs, err);
+}
+
 void logs_free(struct logs *logs)
 {
 	free(logs->files);

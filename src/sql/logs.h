@@ -22,6 +22,8 @@ struct logs {
 
 /* Into a list that was there before: emptied first. */
 enum err_code logs_list(struct connection *connection, struct logs *ret_logs, struct err *err) ERR_MUST_CHECK;
+/* The last one alone, which costs the server less. */
+enum err_code logs_last(struct connection *connection, struct logs *ret_logs, struct err *err) ERR_MUST_CHECK;
 void logs_free(struct logs *logs); /* accepts a zeroed one */
 /* The log's vector where this file begins: all up to there is in older files. */
 enum err_code logs_start(struct connection *connection, const char *file, struct vector *ret_vector, struct err *err)

@@ -127,6 +127,37 @@ enum err_code server_vector(struct connection *connection, struct vector *ret_ve
 	return read_vector(connection, "SELECT @@global.gtid_binlog_pos", ret_vector, err);
 }
 
+struct vector_and_time {
+	struct vector vector;
+	int64_t us;
+	bool is_good;
+};
+
+static void take_vector_and_time(void *context, unsigned count, const char *const *columns)
+{
+	struct vector_and_time *v = context;
+	v->is_good =
+	    count == 2 && columns[0] != NULL && columns[1] != NULL && vector_parse(columns[0], &v->vector, NULL) == ERR_OK;
+	if (v->is_good)
+		v->us = (int64_t)(strtod(columns[1], NULL) * 1e6);
+}
+
+/* @@timestamp: when the statement began, whatever the time zone (MariaDB sql/sys_vars.cc, Sys_timestamp). */
+enum err_code server_vector_and_time(struct connection *connection, struct vector *ret_vector, int64_t *ret_us,
+                                     struct err *err)
+{
+	struct vector_and_time answer = {0};
+	enum err_code code = connection_query(connection, "SELECT @@global.gtid_binlog_pos, @@timestamp",
+	                                      take_vector_and_time, &answer, err);
+	if (code == ERR_OK && !answer.is_good)
+		code = err_set(err, ERR_MALFORMED, "the server's answer is no vector and time");
+	if (code == ERR_OK) {
+		*ret_vector = answer.vector;
+		*ret_us = answer.us;
+	}
+	return code;
+}
+
 static void take_position(void *context, unsigned count, const char *const *columns)
 {
 	struct server_position *position = context;

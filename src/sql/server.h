@@ -38,6 +38,9 @@ enum err_code server_prepare(struct connection *connection, struct err *err) ERR
 enum err_code server_lock_link(struct connection *connection, uint32_t peer, struct err *err) ERR_MUST_CHECK;
 /* @@gtid_binlog_pos: what is in the server's log. */
 enum err_code server_vector(struct connection *connection, struct vector *ret_vector, struct err *err) ERR_MUST_CHECK;
+/* The same, and what time it is there, in microseconds since 1970. */
+enum err_code server_vector_and_time(struct connection *connection, struct vector *ret_vector, int64_t *ret_us,
+                                     struct err *err) ERR_MUST_CHECK;
 /* Where the reading of a log goes on, and the latest commit time in it up to there. */
 struct server_position {
 	struct vector vector;

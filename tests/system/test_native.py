@@ -282,9 +282,12 @@ def test_pause_and_restarts(lab):
     lab.command("unplug", 1)
     lab.sql(1, "INSERT INTO d.t (node, v) VALUES (1, 3)")
     lab.wait_state(2, 1, "connecting")
+    wait_for("it to be offline", lambda: lab.link(2, 1)["offline_since"])
     lab.command("plug", 1)
     lab.wait()
     lab.assert_equal()
+    link = lab.wait_state(2, 1, "live")
+    assert link["offline_since"] is None and link["lag_bytes"] == 0 and abs(link["clock_offset_ms"]) < 2000, link
 
 
 def test_refused(make_lab, lab):

@@ -1041,9 +1041,48 @@ static void test_what_is_done(void **unused)
 	state_free(state);
 }
 
+/* Who drives to a gate with a copy of the data wants to know what it lacks. What only this node needs, and what the
+ * peer wrote itself, isn't lacking there. */
+static void what_a_peer_lacks(void **context)
+{
+	(void)context;
+	struct settings settings = settings_of(2);
+	struct state *state = started(&settings);
+	struct vector none = {0}, acknowledged = vector_of("1-1-3"), knows = vector_of("1-1-5,3-3-9");
+	uint64_t count = 99;
+	struct vector up_to = vector_of("1-1-5"), all = vector_of("1-1-5,2-2-4,3-3-9"),
+	              more = vector_of("1-1-6,2-2-4,3-3-9");
+	struct gtid own = gtid_of("1-1-5"), peers = gtid_of("2-2-4"), thirds = gtid_of("3-3-9"), unkept = gtid_of("1-1-6");
+	assert_int_equal(tail(state, &own, &up_to), ERR_OK);
+	assert_true(state_lacks(state, 2, &none, &count));
+	assert_int_equal(count, 5);
+	assert_true(state_lacks(state, 2, &acknowledged, &count));
+	assert_int_equal(count, 2);
+	assert_int_equal(tail(state, &peers, &all), ERR_OK);
+	assert_int_equal(tail(state, &thirds, &all), ERR_OK);
+	assert_true(state_lacks(state, 2, &acknowledged, &count));
+	assert_int_equal(count, 11);
+	state_node_knows(state, 2, &knows);
+	assert_true(state_lacks(state, 2, &none, &count));
+	assert_int_equal(count, 0);
+	assert_true(state_begin_group(state, &unkept));
+	state_note_unkept(state);
+	assert_int_equal(tail(state, &unkept, &more), ERR_OK);
+	assert_true(state_lacks(state, 2, &none, &count));
+	assert_int_equal(count, 0);
+	assert_int_equal(state_arrived_seq(state), 0); /* node 3 has told nothing */
+	state_node_knows(state, 3, &acknowledged);
+	assert_int_equal(state_arrived_seq(state), 3);
+	state_free(state);
+	state = state_new(&settings);
+	assert_false(state_lacks(state, 2, &none, &count));
+	state_free(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_a_peer_lacks),
 	    cmocka_unit_test(test_one_claim_a_domain),
 	    cmocka_unit_test(test_claims_are_handed_on),
 	    cmocka_unit_test(test_stop_ends_every_wait),

@@ -1,4 +1,5 @@
-/* src/link/touched and sync_row: what sync_metadata says of a table. People read there whether their gates are in step. */
+/* src/link/touched and sync_row: what sync_metadata says of a table. People read there whether their gates are in
+ * step. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
