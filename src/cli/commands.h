@@ -11,6 +11,7 @@ int command_run(int argc, char **argv);
 int command_init(int argc, char **argv);
 int command_invite(int argc, char **argv);
 int command_join(int argc, char **argv);
+int command_health(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_pause(int argc, char **argv);
 int command_resume(int argc, char **argv);

@@ -1,9 +1,11 @@
 /* syncline lab status: every node. */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/lab.h"
+#include "cli/status_text.h"
 
 /* False when the node's daemon does not answer. */
 static bool show_node(const struct lab *lab, const struct lab_node *node)
@@ -13,7 +15,7 @@ static bool show_node(const struct lab *lab, const struct lab_node *node)
 	struct buf text = {0};
 	bool answered = node_status_get(node->state_dir, &status, &err) == ERR_OK;
 	if (answered) {
-		node_status_format(&status, &text);
+		status_text(&status, clock_wall_s(), &text);
 		node_status_free(&status);
 	} else {
 		buf_printf(&text, "node %u   server %s, daemon %s\n", (unsigned)node->id,

@@ -6,10 +6,9 @@
 #include <string.h>
 
 #include "admin/control.h"
-#include "base/clock.h"
 #include "base/mem.h"
 
-enum { STATUS_TIMEOUT_MS = 5000, SOON_S = 10 * 365 * 86400 };
+enum { STATUS_TIMEOUT_MS = 5000 };
 
 static char *text_of(const json_t *object, const char *name)
 {
@@ -34,11 +33,28 @@ static void read_link(const json_t *object, struct link_status *ret)
 	    .transaction = text_of(object, "transaction"),
 	    .position = text_of(object, "position"),
 	    .policies_differ = text_of(object, "policies_differ"),
+	    .mend = text_of(object, "mend"),
 	    .since_s = number_of(object, "since"),
 	    .lag_transactions = number_of(object, "lag_transactions"),
 	    .lag_seconds = number_of(object, "lag_seconds"),
+	    .lag_bytes = number_of(object, "lag_bytes"),
+	    .delay_ms = number_of(object, "delay_ms"),
+	    .catch_up_s = number_of(object, "catch_up_seconds"),
+	    .offline_since_s = number_of(object, "offline_since"),
+	    .peer_lacks = number_of(object, "peer_lacks_transactions"),
+	    .has_clock = json_is_integer(json_object_get(object, "clock_offset_ms")),
+	    .clock_offset_ms = number_of(object, "clock_offset_ms"),
 	    .may_stay_away_s = number_of(object, "may_stay_away_seconds"),
 	};
+}
+
+/* What the last comparison with the peers found; null if there was none. */
+static void read_verified(const json_t *object, struct node_status *ret)
+{
+	ret->has_verified = json_is_object(object);
+	ret->verified_s = number_of(object, "time");
+	ret->verified_result = text_of(object, "result");
+	ret->verified_differing = number_of(object, "different_rows");
 }
 
 enum err_code node_status_parse(const char *json, struct node_status *ret_status, struct err *err)
@@ -62,6 +78,12 @@ enum err_code node_status_parse(const char *json, struct node_status *ret_status
 	status.server_written = text_of(server, "written");
 	status.is_resolving = json_is_true(json_object_get(server, "resolving"));
 	status.log_held = text_of(server, "log_held");
+	status.log_bytes = number_of(server, "log_bytes");
+	status.log_limit_bytes = number_of(server, "log_limit_bytes");
+	status.disk_free_bytes = number_of(server, "disk_free_bytes");
+	status.disk_reserved_bytes = number_of(server, "disk_reserved_bytes");
+	status.open_conflicts = number_of(server, "open_conflicts");
+	read_verified(json_object_get(root, "verified"), &status);
 	size_t i;
 	json_array_foreach(json_object_get(root, "links"), i, object) if (status.link_count < PEERS_MAX)
 	    read_link(object, &status.links[status.link_count++]);
@@ -79,6 +101,7 @@ void node_status_free(struct node_status *s)
 	free(s->server_vector);
 	free(s->server_written);
 	free(s->log_held);
+	free(s->verified_result);
 	for (size_t i = 0; i < s->link_count; i++) {
 		free(s->links[i].where);
 		free(s->links[i].state);
@@ -86,6 +109,7 @@ void node_status_free(struct node_status *s)
 		free(s->links[i].transaction);
 		free(s->links[i].position);
 		free(s->links[i].policies_differ);
+		free(s->links[i].mend);
 	}
 	*s = (struct node_status){0};
 }
@@ -106,71 +130,4 @@ enum err_code node_status_get(const char *state_dir, struct node_status *ret_sta
 		code = node_status_parse(buf_str(&json), ret_status, err);
 	buf_free(&json);
 	return code;
-}
-
-/* "4711 transactions, 12 s" or what there is of it. */
-static void format_lag(const struct link_status *link, char text[64])
-{
-	if (link->lag_transactions < 0 && link->lag_seconds < 0)
-		snprintf(text, 64, "unknown");
-	else if (link->lag_transactions < 0)
-		snprintf(text, 64, "%lld s", (long long)link->lag_seconds);
-	else if (link->lag_transactions == 0)
-		snprintf(text, 64, "none");
-	else if (link->lag_seconds < 0)
-		snprintf(text, 64, "%lld transactions", (long long)link->lag_transactions);
-	else
-		snprintf(text, 64, "%lld transactions, %lld s", (long long)link->lag_transactions,
-		         (long long)link->lag_seconds);
-}
-
-static void format_duration(int64_t age, char text[32])
-{
-	if (age < 0)
-		snprintf(text, 32, "-");
-	else if (age < 120)
-		snprintf(text, 32, "%lld s", (long long)age);
-	else if (age < 7200)
-		snprintf(text, 32, "%lld min", (long long)age / 60);
-	else if (age < 48 * 3600)
-		snprintf(text, 32, "%lld h", (long long)age / 3600);
-	else
-		snprintf(text, 32, "%lld days", (long long)age / 86400);
-}
-
-static void format_age(int64_t since_s, char text[32])
-{
-	format_duration(since_s < 0 ? -1 : clock_wall_s() - since_s, text);
-}
-
-void node_status_format(const struct node_status *s, struct buf *to)
-{
-	buf_printf(to, "node %u   engine %s%s   server %s%s%s   vector %s\n", (unsigned)s->node, s->engine,
-	           s->engine_switching ? " (going over to it)" : "", s->server_state, *s->server_why ? ": " : "",
-	           s->server_why, *s->server_vector ? s->server_vector : "(empty)");
-	if (*s->engine_why)
-		buf_printf(to, "  the engine that was asked for can't run: %s\n", s->engine_why);
-	if (*s->log_held)
-		buf_printf(to, "  %s\n", s->log_held);
-	if (s->link_count == 0)
-		buf_append_str(to, "  no peers\n");
-	else
-		buf_printf(to, "  %-6s%-14s%-10s%-28s%s\n", "peer", "state", "since", "lag", "position");
-	for (size_t i = 0; i < s->link_count; i++) {
-		const struct link_status *link = &s->links[i];
-		char lag[64], age[32];
-		format_lag(link, lag);
-		format_age(link->since_s, age);
-		buf_printf(to, "  %-6u%-14s%-10s%-28s%s\n", (unsigned)link->peer, link->paused ? "paused" : link->state, age,
-		           lag, *link->position ? link->position : "-");
-		if (*link->why)
-			buf_printf(to, "        %s\n", link->why);
-		if (link->may_stay_away_s >= 0 && link->may_stay_away_s < SOON_S) {
-			format_duration(link->may_stay_away_s, age);
-			buf_printf(to, "        may stay away %s\n", age);
-		}
-		if (*link->policies_differ)
-			buf_printf(to, "        conflict-policy is another there for %s: make the lines the same on every node\n",
-			           link->policies_differ);
-	}
 }

@@ -133,7 +133,9 @@ def test_a_log_that_was_purged_by_hand(make_lab):
     lab.heal(1, 2)
     link = lab.wait_state(2, 1, "must rejoin")
     assert "run `syncline rejoin` on this node" in link["why"] and "where this node stopped reading, a" in link["why"]
-    assert "must rejoin" in lab.command("status").stdout
+    shown = lab.command("status").stdout
+    assert "must rejoin" in shown and "mend:    syncline rejoin\n" in shown and link["mend"] == "syncline rejoin" and not link["offline_since"]
+    assert run("health", f"--defaults-file={lab.dir}/node2/syncline.cnf", check=False).returncode == 2
     lab.wait_state(1, 2, "live")
     assert lab.log(2).count("must rejoin") == 1
     position = lab.value(1, "SELECT @@gtid_binlog_pos")
