@@ -15,7 +15,7 @@ import pathlib
 import re
 import sys
 
-LAYERS = ["base", "binlog", "merge", "sql", "copy", "node", "admin", "link", "doctor", "cli"]
+LAYERS = ["base", "binlog", "merge", "sql", "copy", "verify", "node", "admin", "link", "doctor", "cli"]
 PURE = re.compile(r"(binlog|merge)/|sql/(hide|statement|requirements)\.[ch]$|doctor/(check(_\w+)?|facts|finding|show)\.[ch]$")
 MARIADB_HEADER = re.compile(r"(mysql|mariadb)|(errmsg|mysqld_error|ma_\w+)\.h$")
 IMPURE_HEADER = re.compile(

@@ -8,6 +8,7 @@
  *                      error: why not
  *   stop            -> ok; the daemon ends
  *   invited         -> ok; the daemon looks for invitations
+ *   verified        -> ok; the daemon reads how the last `syncline verify` came out
  *   run             -> PID.NUMBER of this run of the daemon, which a reload ends, and ready, starting or stands by
  *   reload          -> ok; the daemon starts anew with the settings as they are now
  * Pausing is a file, so that it outlives the daemon: while STATE_DIR/paused-2 exists, the link from node 2 stays down. While

@@ -20,6 +20,7 @@ int command_adopt(int argc, char **argv);
 int command_engine(int argc, char **argv);
 int command_conflicts(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_verify(int argc, char **argv);
 int command_lab(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_net_holder(int argc, char **argv);

@@ -25,6 +25,8 @@ static const struct command commands[] = {
     {"adopt", command_adopt, "[--yes]", "take over a pair whose replication was set up by hand"},
     {"engine", command_engine, "merge|native", "who applies the peer's changes: syncline or MariaDB"},
     {"conflicts", command_conflicts, "[list|show|resolve|undo] [ID]", "what writes lost to others: list, show, undo"},
+    {"verify", command_verify, "[--table=DB.TABLE] [--rate=RATE] [--json]",
+     "are the rows of all nodes equal, while they are written to"},
     {"doctor", command_doctor, "[--fix] [--json]", "what is wrong with this node, and how to mend it"},
     {"lab", command_lab, "COMMAND", "several nodes on this machine: up, cut, kill, wait, sql, down, …"},
     {"demo", command_demo, "[--keep] [--dir=DIR]", "two nodes and the guide's four tests, shown"},

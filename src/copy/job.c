@@ -1,6 +1,7 @@
 #include "copy/job.h"
 
 #include "base/clock.h"
+#include "copy/session.h"
 
 enum { TELL_MS = 100, WAIT_SLICE_MS = 100, BURST_US = 500000 };
 
@@ -43,11 +44,7 @@ enum err_code job_pace(struct copy_job *job, uint64_t bytes, struct err *err)
 
 enum err_code job_source_error(struct copy_job *job, enum err_code code, const struct err *err)
 {
-	/* What it says when something that was there, or was otherwise, is asked for: ER_BAD_DB_ERROR, ER_BAD_FIELD_ERROR,
-	 * ER_NO_SUCH_TABLE, ER_SP_DOES_NOT_EXIST, ER_TRG_DOES_NOT_EXIST, ER_EVENT_DOES_NOT_EXIST, ER_TABLE_DEF_CHANGED,
-	 * ER_UNKNOWN_VIEW, ER_UNKNOWN_SEQUENCES, ER_KEY_DOES_NOT_EXITS, ER_NOT_SEQUENCE, ER_WRONG_OBJECT. */
-	static const unsigned numbers[] = {1049, 1054, 1146, 1305, 1360, 1539, 1412, 4092, 4091, 1176, 4089, 1347};
-	for (size_t i = 0; code == ERR_SERVER && err != NULL && i < sizeof numbers / sizeof *numbers; i++)
-		job->is_altered = job->is_altered || err->server_errno == numbers[i];
+	if (code == ERR_SERVER && err != NULL && session_is_altered(err))
+		job->is_altered = true;
 	return code;
 }

@@ -219,17 +219,22 @@ static void append_literal(const struct layout_column *column, const char *bytes
 }
 
 /* What an index can be searched by: of the column's own type, or the server would turn each row's value instead. */
-static void append_key_literal(const struct layout_column *column, const struct buf *value, struct buf *sql)
+static void append_key_literal(const struct layout_column *column, const void *bytes, size_t size, struct buf *sql)
 {
 	if (column->value == VALUE_REAL) {
-		buf_append(sql, value->data, value->size);
-		buf_append_str(sql, memchr(value->data, 'e', value->size) != NULL ? "" : "e0");
+		buf_append(sql, bytes, size);
+		buf_append_str(sql, memchr(bytes, 'e', size) != NULL ? "" : "e0");
 	} else if (column->value == VALUE_BYTES) {
 		buf_printf(sql, "_%s ", column->character_set);
-		sql_append_string(sql, (const char *)value->data, value->size);
+		sql_append_string(sql, bytes, size);
 	} else {
-		append_literal(column, (const char *)value->data, value->size, sql);
+		append_literal(column, bytes, size, sql);
 	}
+}
+
+void layout_append_key_value(const struct layout *layout, size_t i, const void *bytes, size_t size, struct buf *sql)
+{
+	append_key_literal(&layout->columns[layout->key[i]], bytes, size, sql);
 }
 
 /* ---- Positions ---- */
@@ -270,7 +275,7 @@ static void append_comparison(const struct layout *layout, const struct position
 	const struct layout_column *column = &layout->columns[layout->key[i]];
 	sql_append_name(sql, column->name);
 	buf_append_str(sql, is);
-	append_key_literal(column, &position->values[i], sql);
+	append_key_literal(column, position->values[i].data, position->values[i].size, sql);
 }
 
 /* a>1 OR (a=1 AND (b>2 OR (b=2 AND c>3))): rows as values, (a,b,c)>(1,2,3), would not be looked for in an index. */
@@ -304,7 +309,7 @@ void layout_append_where(const struct layout *layout, const struct range *range,
 
 /* ---- Statements ---- */
 
-static void append_source(const struct layout *layout, const struct range *range, struct buf *sql)
+static void append_source(const struct layout *layout, const struct range *range, const char *only, struct buf *sql)
 {
 	buf_printf(sql, " FROM %s", layout->table);
 	if (layout->is_versioned)
@@ -315,6 +320,8 @@ static void append_source(const struct layout *layout, const struct range *range
 		buf_append_str(sql, ")");
 	}
 	layout_append_where(layout, range, sql);
+	if (only != NULL)
+		buf_printf(sql, " %s %s", range->from.is_set || range->to.is_set ? "AND" : "WHERE", only);
 }
 
 static void append_order(const struct layout *layout, struct buf *sql)
@@ -332,7 +339,7 @@ void layout_append_select(const struct layout *layout, const struct range *range
 		buf_append_str(sql, i > 0 ? "," : "");
 		append_expression(&layout->columns[i], sql);
 	}
-	append_source(layout, range, sql);
+	append_source(layout, range, NULL, sql);
 	append_order(layout, sql);
 }
 
@@ -343,7 +350,7 @@ void layout_append_key(const struct layout *layout, const struct range *range, s
 		buf_append_str(sql, i > 0 ? "," : "");
 		append_expression(&layout->columns[layout->key[i]], sql);
 	}
-	append_source(layout, range, sql);
+	append_source(layout, range, NULL, sql);
 	append_order(layout, sql);
 }
 
@@ -365,7 +372,7 @@ static void append_hash(const struct layout *layout, struct buf *sql)
 	buf_free(&value);
 }
 
-void layout_append_digest(const struct layout *layout, const struct range *range, struct buf *sql)
+void layout_append_digest(const struct layout *layout, const struct range *range, const char *only, struct buf *sql)
 {
 	enum { SHORT_BYTES = 12 };
 	buf_append_str(sql, "SELECT COUNT(*),COUNT(h),COALESCE(SUM(CAST(CONV(LEFT(h,16),16,10) AS UNSIGNED)),0),"
@@ -380,8 +387,20 @@ void layout_append_digest(const struct layout *layout, const struct range *range
 		buf_append_str(sql, "),0)");
 	}
 	buf_append_str(sql, " n");
-	append_source(layout, range, sql);
+	append_source(layout, range, only, sql);
 	buf_append_str(sql, ") q");
+}
+
+void layout_append_hashes(const struct layout *layout, const struct range *range, const char *only, struct buf *sql)
+{
+	buf_append_str(sql, "SELECT ");
+	for (size_t i = 0; i < layout->key_count; i++) {
+		append_expression(&layout->columns[layout->key[i]], sql);
+		buf_append_str(sql, ",");
+	}
+	append_hash(layout, sql);
+	append_source(layout, range, only, sql);
+	append_order(layout, sql);
 }
 
 void layout_append_insert(const struct layout *layout, const char *verb, struct buf *sql)

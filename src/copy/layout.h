@@ -65,13 +65,18 @@ void layout_take_position(const struct layout *layout, struct position *position
 void layout_move_position(struct position *to, struct position *from); /* `from` is unset then */
 void layout_position_free(const struct layout *layout, struct position *position);
 
+/* A literal of this column of the key, as the index can be searched by; from its text in a position. */
+void layout_append_key_value(const struct layout *layout, size_t i, const void *bytes, size_t size, struct buf *sql);
 void layout_append_where(const struct layout *layout, const struct range *range, struct buf *sql);
 /* SELECT of all columns, in the key's order. */
 void layout_append_select(const struct layout *layout, const struct range *range, struct buf *sql);
 /* SELECT of the key, in its order. */
 void layout_append_key(const struct layout *layout, const struct range *range, struct buf *sql);
-/* SELECT of: the number of rows, of those with a hash, two sums of the hashes, and about how many bytes. */
-void layout_append_digest(const struct layout *layout, const struct range *range, struct buf *sql);
+/* SELECT of: the number of rows, of those with a hash, two sums of the hashes, and about how many bytes. `only`: a
+ * condition besides the range, NULL for none. */
+void layout_append_digest(const struct layout *layout, const struct range *range, const char *only, struct buf *sql);
+/* SELECT of each row's key and hash, in the key's order. */
+void layout_append_hashes(const struct layout *layout, const struct range *range, const char *only, struct buf *sql);
 /* "INSERT INTO `d`.`t` (…) VALUES " */
 void layout_append_insert(const struct layout *layout, const char *verb, struct buf *sql);
 /* "(…)" with the values that layout_append_select asked for. */

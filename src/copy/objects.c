@@ -47,11 +47,20 @@ struct reading {
 };
 
 /* Columns: kind, name, engine, type of table, rows, bytes, definition. */
-static void append_list(struct buf *sql, const char *database)
+static void append_list(struct buf *sql, const char *database, bool only_tables)
 {
 	struct buf name = {0};
 	sql_append_string(&name, database, strlen(database));
 	const char *is = buf_str(&name);
+	if (only_tables) {
+		buf_printf(sql,
+		           "SELECT 'TABLE',table_name,IFNULL(engine,''),table_type,IFNULL(table_rows,0),IFNULL(data_length,0),"
+		           "NULL FROM information_schema.tables WHERE table_schema=%s AND table_type IN ('BASE TABLE',"
+		           "'SYSTEM VERSIONED') ORDER BY table_name;",
+		           is);
+		buf_free(&name);
+		return;
+	}
 	buf_printf(sql,
 	           "SELECT 'DATABASE','','','',0,0,CONCAT(' COLLATE ',default_collation_name,' COMMENT ',"
 	           "QUOTE(schema_comment)) FROM information_schema.schemata WHERE schema_name=%s;"
@@ -189,15 +198,15 @@ static enum err_code read_definitions(struct connection *connection, struct read
 	return code;
 }
 
-enum err_code objects_read(struct connection *connection, size_t database_count, const char *const *databases,
-                           struct objects *ret, struct err *err)
+static enum err_code read_all(struct connection *connection, size_t database_count, const char *const *databases,
+                              bool only_tables, struct objects *ret, struct err *err)
 {
 	struct reading reading = {0};
 	enum err_code code = ERR_OK;
 	for (size_t i = 0; code == ERR_OK && i < database_count; i++) {
 		struct buf sql = {0};
 		reading.database = databases[i];
-		append_list(&sql, databases[i]);
+		append_list(&sql, databases[i], only_tables);
 		sql.size--;
 		code = connection_query(connection, buf_str(&sql), take_name, &reading, err);
 		buf_free(&sql);
@@ -209,6 +218,18 @@ enum err_code objects_read(struct connection *connection, size_t database_count,
 	else
 		objects_free(&reading.objects);
 	return code;
+}
+
+enum err_code objects_read(struct connection *connection, size_t database_count, const char *const *databases,
+                           struct objects *ret, struct err *err)
+{
+	return read_all(connection, database_count, databases, false, ret, err);
+}
+
+enum err_code objects_read_tables(struct connection *connection, size_t database_count, const char *const *databases,
+                                  struct objects *ret, struct err *err)
+{
+	return read_all(connection, database_count, databases, true, ret, err);
 }
 
 void objects_free(struct objects *objects)

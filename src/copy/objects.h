@@ -53,6 +53,9 @@ void object_append_name(struct buf *sql, const struct object *object); /* `d`.`t
 /* ERR_SERVER with a number that says "no such …" when something went while it was read. */
 enum err_code objects_read(struct connection *connection, size_t database_count, const char *const *databases,
                            struct objects *ret, struct err *err) ERR_MUST_CHECK;
+/* Only the tables: takes no more than SELECT. */
+enum err_code objects_read_tables(struct connection *connection, size_t database_count, const char *const *databases,
+                                  struct objects *ret, struct err *err) ERR_MUST_CHECK;
 void objects_free(struct objects *objects);
 
 /* NULL if there is none. */

@@ -6,7 +6,7 @@ enum { TERMINAL_MS = 200, LINE_MS = 10000, WIDTH_DEFAULT = 80, WIDTH_MAX = 400, 
 
 void progress_init(struct progress *progress, bool is_terminal, unsigned width)
 {
-	*progress = (struct progress){.is_terminal = is_terminal, .drawn_ms = -1};
+	*progress = (struct progress){.is_terminal = is_terminal, .drawn_ms = -1, .verb = "sent"};
 	progress->width = width == 0 ? WIDTH_DEFAULT : width > WIDTH_MAX ? WIDTH_MAX : width;
 }
 
@@ -54,7 +54,7 @@ static void append_figures(const struct progress *p, const struct copy_state *st
 {
 	buf_printf(to, "  ");
 	append_size(to, (double)state->bytes_sent);
-	buf_append_str(to, " sent, ");
+	buf_printf(to, " %s, ", p->verb);
 	append_size(to, p->sent_rate);
 	buf_append_str(to, "/s, ");
 	if (part_of(state) >= 1)

@@ -17,6 +17,7 @@ struct progress {
 	bool is_terminal;
 	unsigned width;   /* of the terminal, in columns; 0: 80 */
 	int64_t drawn_ms; /* -1: never */
+	const char *verb; /* what is counted in bytes_sent: "sent" unless set */
 	/* Averages, per second. */
 	double sent_rate, done_rate;
 	struct copy_state last;

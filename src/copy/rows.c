@@ -226,7 +226,7 @@ static enum err_code compare(struct table_copy *t, bool *ret_equal, uint64_t *re
 {
 	struct buf sql = {0};
 	struct digest theirs = {0}, ours = {0};
-	layout_append_digest(&t->layout, &t->range, &sql);
+	layout_append_digest(&t->layout, &t->range, NULL, &sql);
 	enum err_code code = connection_stream(t->job->source, (const char *)sql.data, sql.size, on_digest, &theirs, err);
 	if (code != ERR_OK)
 		job_source_error(t->job, code, err);

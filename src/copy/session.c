@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "sql/server.h"
 
-enum { READ_TIMEOUT_S = 60, VECTOR_TRIES = 20, VECTOR_WAIT_MS = 50, FILE_NAME_MAX = 512 };
+enum { READ_TIMEOUT_S = 60, VECTOR_TRIES = 20, VECTOR_WAIT_MS = 50 };
 
 /* derived_merge: a digest's hash is used twice and must be computed once. Nothing may end a transaction that takes
  * hours. */
@@ -81,16 +81,15 @@ enum err_code session_lock_target(struct connection *to, const char *name, struc
 	"CONCAT('''',REVERSE(SUBSTR(REVERSE(CURRENT_USER()),LOCATE('@',REVERSE(CURRENT_USER()))+1)),'''@''',"              \
 	"SUBSTRING_INDEX(CURRENT_USER(),'@',-1),'''')"
 
-static enum err_code lacks(struct connection *source, const char *name, const char *privilege, const char *on,
-                           struct err *err)
+static enum err_code lacks(struct connection *source, const char *name, const char *purpose, const char *privilege,
+                           const char *on, struct err *err)
 {
 	static const char ask[] = "SELECT " GRANTEE;
 	struct buf user = {0};
 	enum err_code code = connection_value(source, ask, strlen(ask), &user, NULL, err);
 	if (code == ERR_OK)
-		code =
-		    err_set(err, ERR_CONFIG, "%s: the account %s may not do what a copy needs; run there: GRANT %s ON %s TO %s",
-		            name, buf_str(&user), privilege, on, buf_str(&user));
+		code = err_set(err, ERR_CONFIG, "%s: the account %s may not do what %s needs; run there: GRANT %s ON %s TO %s",
+		               name, buf_str(&user), purpose, privilege, on, buf_str(&user));
 	buf_free(&user);
 	return code;
 }
@@ -119,13 +118,13 @@ static enum err_code may(struct connection *source, const char *privilege, const
 	return code;
 }
 
-static enum err_code check_database(struct connection *source, const char *name, const char *database, struct err *err)
+static enum err_code check_database(struct connection *source, const char *name, const char *purpose,
+                                    const char *const *needed, size_t needed_count, const char *database,
+                                    struct err *err)
 {
-	/* Without some of these the server just shows less, and what isn't shown would be dropped on the target. */
-	static const char *const needed[] = {"SELECT", "SHOW VIEW", "TRIGGER", "EVENT"};
 	struct buf missing = {0}, on = {0};
 	enum err_code code = ERR_OK;
-	for (size_t i = 0; code == ERR_OK && i < sizeof needed / sizeof *needed; i++) {
+	for (size_t i = 0; code == ERR_OK && i < needed_count; i++) {
 		bool is_granted = false;
 		code = may(source, needed[i], database, &is_granted, err);
 		if (!is_granted)
@@ -134,7 +133,7 @@ static enum err_code check_database(struct connection *source, const char *name,
 	sql_append_name(&on, database);
 	buf_append_str(&on, ".*");
 	if (code == ERR_OK && missing.size > 0)
-		code = lacks(source, name, buf_str(&missing), buf_str(&on), err);
+		code = lacks(source, name, purpose, buf_str(&missing), buf_str(&on), err);
 	buf_free(&missing);
 	buf_free(&on);
 	return code;
@@ -144,34 +143,41 @@ enum err_code session_check_privileges(struct connection *source, const char *na
                                        const char *const *databases, struct err *err)
 {
 	enum { TABLE_ACCESS_DENIED = 1142, COLUMN_ACCESS_DENIED = 1143 };
+	/* Without some of these the server just shows less, and what isn't shown would be dropped on the target. */
+	static const char *const needed[] = {"SELECT", "SHOW VIEW", "TRIGGER", "EVENT"};
 	bool is_granted = false;
 	enum err_code code = may(source, "BINLOG MONITOR", NULL, &is_granted, err);
 	if (code == ERR_OK && !is_granted)
-		code = lacks(source, name, "BINLOG MONITOR", "*.*", err);
+		code = lacks(source, name, "a copy", "BINLOG MONITOR", "*.*", err);
 	for (size_t i = 0; code == ERR_OK && i < database_count; i++)
-		code = check_database(source, name, databases[i], err);
+		code = check_database(source, name, "a copy", needed, sizeof needed / sizeof *needed, databases[i], err);
 	if (code != ERR_OK)
 		return code;
 	struct err refusal;
 	code = connection_run(source, "SELECT db,name,type FROM mysql.proc LIMIT 0", &refusal);
 	if (code == ERR_SERVER &&
 	    (refusal.server_errno == TABLE_ACCESS_DENIED || refusal.server_errno == COLUMN_ACCESS_DENIED))
-		return lacks(source, name, "SELECT", "mysql.proc", err);
+		return lacks(source, name, "a copy", "SELECT", "mysql.proc", err);
 	if (code != ERR_OK && err != NULL)
 		*err = refusal;
 	return code;
 }
 
-/* ---- The snapshot ---- */
+enum err_code session_check_select(struct connection *source, const char *name, const char *purpose,
+                                   size_t database_count, const char *const *databases, struct err *err)
+{
+	static const char *const needed[] = {"SELECT"};
+	enum err_code code = ERR_OK;
+	for (size_t i = 0; code == ERR_OK && i < database_count; i++)
+		code = check_database(source, name, purpose, needed, 1, databases[i], err);
+	return code;
+}
 
-struct place {
-	char file[FILE_NAME_MAX];
-	char position[32];
-};
+/* ---- The snapshot ---- */
 
 static void take_status(void *context, unsigned count, const char *const *columns)
 {
-	struct place *place = context;
+	struct session_place *place = context;
 	if (count < 2 || columns[0] == NULL || columns[1] == NULL)
 		return;
 	bool is_file = strcasecmp(columns[0], "binlog_snapshot_file") == 0;
@@ -182,7 +188,7 @@ static void take_status(void *context, unsigned count, const char *const *column
 }
 
 /* *ret_found false: the server has no such place in its log. */
-static enum err_code vector_at(struct connection *source, const struct place *place, struct vector *ret,
+static enum err_code vector_at(struct connection *source, const struct session_place *place, struct vector *ret,
                                bool *ret_found, struct err *err)
 {
 	struct buf sql = {0}, text = {0};
@@ -197,9 +203,9 @@ static enum err_code vector_at(struct connection *source, const struct place *pl
 	return code;
 }
 
-static enum err_code begin(struct connection *source, const char *name, struct place *place, struct err *err)
+enum err_code session_begin(struct connection *source, const char *name, struct session_place *place, struct err *err)
 {
-	*place = (struct place){0};
+	*place = (struct session_place){0};
 	enum err_code code = connection_run(source,
 	                                    "ROLLBACK; SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
 	                                    "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY;"
@@ -218,13 +224,13 @@ enum err_code session_snapshot(struct connection *source, const char *name, stru
 	/* BINLOG_GTID_POS says '' not only of an empty log, but also of a place before the list of GTIDs that begins each
 	 * file (MariaDB sql/sql_repl.cc, gtid_state_from_binlog_pos). So '' is believed only of a server whose log was
 	 * empty. */
-	struct place place;
+	struct session_place place;
 	for (int i = 0; i < VECTOR_TRIES; i++) {
 		struct vector before = {0}, vector = {0};
 		bool found = false;
 		enum err_code code = server_vector(source, &before, err);
 		if (code == ERR_OK)
-			code = begin(source, name, &place, err);
+			code = session_begin(source, name, &place, err);
 		if (code == ERR_OK)
 			code = vector_at(source, &place, &vector, &found, err);
 		if (code != ERR_OK)
@@ -238,4 +244,16 @@ enum err_code session_snapshot(struct connection *source, const char *name, stru
 	return err_set(err, ERR_SERVER,
 	               "%s doesn't tell the GTIDs up to %s:%s of its log; run FLUSH BINARY LOGS there and try again", name,
 	               place.file, place.position);
+}
+
+bool session_is_altered(const struct err *err)
+{
+	/* What it says when something that was there, or was otherwise, is asked for: ER_BAD_DB_ERROR, ER_BAD_FIELD_ERROR,
+	 * ER_NO_SUCH_TABLE, ER_SP_DOES_NOT_EXIST, ER_TRG_DOES_NOT_EXIST, ER_EVENT_DOES_NOT_EXIST, ER_TABLE_DEF_CHANGED,
+	 * ER_UNKNOWN_VIEW, ER_UNKNOWN_SEQUENCES, ER_KEY_DOES_NOT_EXITS, ER_NOT_SEQUENCE, ER_WRONG_OBJECT. */
+	static const unsigned numbers[] = {1049, 1054, 1146, 1305, 1360, 1539, 1412, 4092, 4091, 1176, 4089, 1347};
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		if (err->server_errno == numbers[i])
+			return true;
+	return false;
 }

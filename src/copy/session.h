@@ -6,6 +6,8 @@
 #ifndef SYNCLINE_COPY_SESSION_H
 #define SYNCLINE_COPY_SESSION_H
 
+#include <stdbool.h>
+
 #include "binlog/gtid.h"
 #include "sql/connection.h"
 
@@ -27,8 +29,23 @@ enum err_code session_reset_target(struct connection *to, struct err *err) ERR_M
 enum err_code session_check_privileges(struct connection *source, const char *name, size_t database_count,
                                        const char *const *databases, struct err *err) ERR_MUST_CHECK;
 
-/* Begins the transaction; *ret is the vector of what it sees. */
+/* The same for one that only reads rows. `purpose`, for the message: "comparing the nodes". */
+enum err_code session_check_select(struct connection *source, const char *name, const char *purpose,
+                                   size_t database_count, const char *const *databases, struct err *err) ERR_MUST_CHECK;
+
+/* A place in a server's log. */
+struct session_place {
+	char file[512];
+	char position[32];
+};
+
+/* Begins the transaction; *place is where in the log it is, up to which it sees all. */
+enum err_code session_begin(struct connection *source, const char *name, struct session_place *place, struct err *err)
+    ERR_MUST_CHECK;
+/* The same; *ret is the vector of what it sees. */
 enum err_code session_snapshot(struct connection *source, const char *name, struct vector *ret, struct err *err)
     ERR_MUST_CHECK;
+/* Whether a server refused since something was altered, or went, after it was looked at. */
+bool session_is_altered(const struct err *err);
 
 #endif

@@ -450,6 +450,8 @@ static enum err_code look_at_joined(struct admission *a, const struct membership
 	code = newcomer_release(a->settings, a->connection, &newcomer, err);
 	if (code == ERR_OK)
 		code = membership_finish(a->connection, row, newcomer.position.latest, err);
+	if (code == ERR_OK)
+		code = membership_let_look(a->connection, row->node, a->settings->database_count, a->settings->databases, err);
 	state_wake(a->state);
 	return code;
 }

@@ -111,6 +111,19 @@ static json_t *server_json(const struct state_view *v, const struct retention_vi
 	return server;
 }
 
+static json_t *verified_json(const struct verified *v)
+{
+	if (!v->is_known)
+		return json_null();
+	json_t *o = json_object();
+	json_object_set_new(o, "time", json_integer(v->time));
+	json_object_set_new(o, "result", json_string(verify_verdict_name(v->verdict)));
+	json_object_set_new(o, "tables", json_integer((json_int_t)v->tables));
+	json_object_set_new(o, "rows", json_integer((json_int_t)v->rows));
+	json_object_set_new(o, "different_rows", json_integer((json_int_t)v->different_rows));
+	return o;
+}
+
 void report_status(const struct report *report, struct buf *to)
 {
 	const struct settings *settings = report->settings;
@@ -128,6 +141,7 @@ void report_status(const struct report *report, struct buf *to)
 	for (size_t i = 0; i < report->link_count; i++)
 		json_array_append_new(list, link_json(&report->links[i], report->logs));
 	json_object_set_new(root, "links", list);
+	json_object_set_new(root, "verified", verified_json(report->verified));
 	char *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 	if (text != NULL)
 		buf_append_str(to, text);

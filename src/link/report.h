@@ -4,6 +4,7 @@
 
 #include "link/link.h"
 #include "link/retention.h"
+#include "verify/last.h"
 
 struct report {
 	const struct settings *settings;
@@ -12,6 +13,7 @@ struct report {
 	bool is_switching;
 	const struct state_view *server;
 	const struct retention_view *logs; /* zeroed where nobody looks at them */
+	const struct verified *verified;
 	size_t link_count;
 	const struct link_view *links;
 };

@@ -26,7 +26,9 @@
 #include "link/retention.h"
 #include "link/tail.h"
 #include "node/members.h"
+#include "node/membership.h"
 #include "sql/server.h"
+#include "verify/last.h"
 
 enum { CONNECT_PAUSE_MS = 500 };
 
@@ -54,7 +56,8 @@ struct supervisor {
 	struct native_link *natives[PEERS_MAX]; /* ENGINE_NATIVE */
 	struct admission *admission;            /* NULL: nobody can be let in */
 	struct bookkeeper *bookkeeper;
-	struct retention *retention; /* NULL: nobody looks at the log files */
+	struct retention *retention;            /* NULL: nobody looks at the log files */
+	struct verified verified;               /* how the last `syncline verify` here came out */
 };
 
 /* The control socket's commands, on its thread, with the lock held. `link_count` is 0 while the links aren't ready. */
@@ -119,6 +122,7 @@ static void report(struct supervisor *s, size_t link_count, struct buf *ret)
 	                               .is_switching = !s->ready || s->engine != s->wanted,
 	                               .server = &server,
 	                               .logs = &logs,
+	                               .verified = &s->verified,
 	                               .link_count = link_count,
 	                               .links = views},
 	              ret);
@@ -146,9 +150,44 @@ static void switch_engine(struct supervisor *s, const char *name, struct buf *re
 	}
 }
 
+static enum err_code load_verified(struct supervisor *s, struct connection *connection, struct err *err)
+{
+	struct verified verified;
+	enum err_code code = verified_load(connection, &verified, err);
+	if (code != ERR_OK)
+		return code;
+	pthread_mutex_lock(&s->lock);
+	s->verified = verified;
+	pthread_mutex_unlock(&s->lock);
+	return ERR_OK;
+}
+
+static void look_verified(struct supervisor *s, struct buf *ret)
+{
+	enum { ANSWER_TIMEOUT_S = 3 };
+	struct err err;
+	struct connection *connection = connection_new();
+	struct connection_target target = {.file = s->settings->file,
+	                                   .group = s->settings->server_group,
+	                                   .name = s->settings->server_where,
+	                                   .read_timeout_s = ANSWER_TIMEOUT_S};
+	enum err_code code = connection_open(connection, &target, &err);
+	if (code == ERR_OK)
+		code = load_verified(s, connection, &err);
+	connection_free(connection);
+	if (code == ERR_OK)
+		buf_append_str(ret, "ok\n");
+	else
+		buf_printf(ret, "error: %s\n", err.message);
+}
+
 static void answer(void *context, const char *command, struct buf *ret)
 {
 	struct supervisor *s = context;
+	if (strcmp(command, "verified") == 0) { /* asks the server, so without the lock */
+		look_verified(s, ret);
+		return;
+	}
 	pthread_mutex_lock(&s->lock);
 	size_t link_count = s->ready ? s->link_count : 0;
 	if (strcmp(command, "status") == 0) {
@@ -174,9 +213,8 @@ static void answer(void *context, const char *command, struct buf *ret)
 			admission_look(s->admission);
 		buf_append_str(ret, "ok\n");
 	} else {
-		buf_append_str(
-		    ret,
-		    "error: unknown command; the commands are status, run, wake, skip, engine, invited, reload and stop\n");
+		buf_append_str(ret, "error: unknown command; the commands are status, run, wake, skip, engine, invited, "
+		                    "verified, reload and stop\n");
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -204,6 +242,15 @@ static enum settings_engine wanted_engine(struct supervisor *s)
 	return wanted;
 }
 
+static enum err_code let_look(const struct settings *settings, struct connection *connection, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	for (size_t i = 0; code == ERR_OK && settings->identity_dir != NULL && i < settings->peer_count; i++)
+		code = membership_let_look(connection, settings->peers[i].node_id, settings->database_count,
+		                           settings->databases, err);
+	return code;
+}
+
 static enum err_code prepare_server(struct supervisor *s, struct err *err)
 {
 	const struct settings *settings = s->settings;
@@ -225,6 +272,10 @@ static enum err_code prepare_server(struct supervisor *s, struct err *err)
 		code = retention_prepare(connection, err);
 	if (code == ERR_OK && settings->identity_dir != NULL)
 		code = members_publish(connection, settings, err);
+	if (code == ERR_OK)
+		code = let_look(settings, connection, err);
+	if (code == ERR_OK)
+		code = load_verified(s, connection, err);
 	connection_free(connection);
 	return code == ERR_OK ? handover_to(settings, s->engine, err) : code;
 }

@@ -3,7 +3,7 @@
  *   syncline@localhost     this node's daemon: by the socket, no password. The system's user of that name may use it and nobody else
  *                          (MariaDB plugin/auth_socket: the names are compared)
  *   syncline-N@%           node N's daemon: TLS with a certificate that node N's own authority signed, no password. It reads this
- *                          server's log, where it ends, and what syncline notes of its links; during a join also the databases. It may
+ *                          server's log, where it ends, what syncline notes of its links, and the replicated databases. It may
  *                          ask for what node/requests.h lists
  *   syncline-join-I@%      who has the token of invitation I: TLS, its one-time secret, and one procedure
  *

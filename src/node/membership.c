@@ -65,6 +65,12 @@ static const char prepare_sql[] =
     "'\\\\','\\\\\\\\'),'_','\\\\_'),'%','\\\\%'),'`','``'),'`.* TO ''syncline-',n,'''@''%''');"
     " EXECUTE IMMEDIATE CONCAT('GRANT SELECT ON mysql.proc TO ''syncline-',n,'''@''%''');"
     " END;"
+    /* To compare rows. What a peer may read so it has itself, and may read in this server's log. */
+    "CREATE OR REPLACE PROCEDURE syncline.let_look(IN n INT UNSIGNED, IN db TEXT) SQL SECURITY DEFINER BEGIN"
+    " IF EXISTS (SELECT 1 FROM mysql.user WHERE User=CONCAT('syncline-',n) AND Host='%') THEN"
+    " EXECUTE IMMEDIATE CONCAT('GRANT SELECT ON `',REPLACE(REPLACE(REPLACE(REPLACE(db,"
+    "'\\\\','\\\\\\\\'),'_','\\\\_'),'%','\\\\%'),'`','``'),'`.* TO ''syncline-',n,'''@''%''');"
+    " END IF; END;"
     "CREATE OR REPLACE PROCEDURE syncline.admit(IN inv INT UNSIGNED, IN i VARCHAR(64), IN a TEXT) SQL SECURITY DEFINER "
     "BEGIN"
     " DECLARE n INT UNSIGNED DEFAULT (SELECT node FROM syncline.invitations WHERE id=inv AND state='asked');"
@@ -254,6 +260,28 @@ enum err_code membership_finish(struct connection *connection, const struct memb
 	snprintf(sql, sizeof sql, "SET SESSION sql_log_bin=0;CALL syncline.finish(%u,%u);SET SESSION sql_log_bin=1",
 	         (unsigned)row->invitation, (unsigned)latest);
 	return connection_run(connection, sql, err);
+}
+
+enum err_code membership_let_look(struct connection *connection, uint32_t node, size_t database_count,
+                                  char *const *databases, struct err *err)
+{
+	enum { NO_SUCH_PROCEDURE = 1305 };
+	struct buf sql = {0};
+	struct err own;
+	buf_append_str(&sql, "SET SESSION sql_log_bin=0");
+	for (size_t i = 0; i < database_count; i++) {
+		buf_printf(&sql, ";CALL syncline.let_look(%u,", (unsigned)node);
+		sql_append_text(&sql, databases[i]);
+		buf_append_str(&sql, ")");
+	}
+	buf_append_str(&sql, ";SET SESSION sql_log_bin=1");
+	enum err_code code = connection_run_n(connection, buf_str(&sql), sql.size, &own);
+	buf_free(&sql);
+	if (code == ERR_SERVER && own.server_errno == NO_SUCH_PROCEDURE)
+		return connection_run(connection, "SET SESSION sql_log_bin=1", err);
+	if (code != ERR_OK && err != NULL)
+		*err = own;
+	return code;
 }
 
 /* ---- The invited node's side ---- */

@@ -46,6 +46,9 @@ enum err_code membership_next(struct connection *connection, bool *ret_any, stru
 enum err_code membership_admit(struct connection *connection, const struct membership_row *row, const char *issuer,
                                const char *answer, size_t database_count, char *const *databases, struct err *err)
     ERR_MUST_CHECK;
+/* The node's account, if it has one, may read these databases from now on: verify/verify.h. Nothing where nobody made the procedures. */
+enum err_code membership_let_look(struct connection *connection, uint32_t node, size_t database_count,
+                                  char *const *databases, struct err *err) ERR_MUST_CHECK;
 enum err_code membership_refuse(struct connection *connection, uint32_t invitation, const char *why, struct err *err)
     ERR_MUST_CHECK;
 /* Who asked is told what it waits for: goes on from "waiting …". */

@@ -53,7 +53,7 @@ static const char prepare_sql[] =
     " granted: LOOP"
     "  SET d=(SELECT MIN(Db) FROM mysql.db WHERE User=CONCAT('syncline-',n) AND Db<>'syncline' AND Db>d);"
     "  IF d IS NULL THEN LEAVE granted; END IF;"
-    "  EXECUTE IMMEDIATE CONCAT('REVOKE ALL PRIVILEGES ON `',REPLACE(d,'`','``'),'`.* FROM ',who);"
+    "  EXECUTE IMMEDIATE CONCAT('REVOKE SHOW VIEW, TRIGGER, EVENT ON `',REPLACE(d,'`','``'),'`.* FROM ',who);"
     " END LOOP;"
     " EXECUTE IMMEDIATE CONCAT('REVOKE SELECT ON mysql.proc FROM ',who);"
     " END;"

@@ -281,11 +281,8 @@ static enum err_code skip_to_rows(struct connection *c, struct err *err)
 	return ERR_OK;
 }
 
-enum err_code connection_stream(struct connection *c, const char *sql, size_t size, connection_streamed_row *row,
-                                void *context, struct err *err)
+static enum err_code stream_rows(struct connection *c, connection_streamed_row *row, void *context, struct err *err)
 {
-	if (c->mysql == NULL || mysql_real_query(c->mysql, sql, size) != 0)
-		return connection_error(c, err);
 	enum err_code code = skip_to_rows(c, err);
 	if (code != ERR_OK)
 		return code;
@@ -303,6 +300,28 @@ enum err_code connection_stream(struct connection *c, const char *sql, size_t si
 	else if (mysql_errno(c->mysql) != 0)
 		code = connection_error(c, err);
 	return code;
+}
+
+enum err_code connection_stream(struct connection *c, const char *sql, size_t size, connection_streamed_row *row,
+                                void *context, struct err *err)
+{
+	if (c->mysql == NULL || mysql_real_query(c->mysql, sql, size) != 0)
+		return connection_error(c, err);
+	return stream_rows(c, row, context, err);
+}
+
+enum err_code connection_send(struct connection *c, const char *sql, size_t size, struct err *err)
+{
+	if (c->mysql == NULL || mysql_send_query(c->mysql, sql, size) != 0)
+		return connection_error(c, err);
+	return ERR_OK;
+}
+
+enum err_code connection_answer(struct connection *c, connection_streamed_row *row, void *context, struct err *err)
+{
+	if (c->mysql == NULL || mysql_read_query_result(c->mysql) != 0)
+		return connection_error(c, err);
+	return stream_rows(c, row, context, err);
 }
 
 void sql_append_string(struct buf *to, const char *text, size_t size)

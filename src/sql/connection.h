@@ -66,6 +66,12 @@ typedef enum err_code connection_streamed_row(void *context, unsigned column_cou
                                               const unsigned long *sizes, struct err *err);
 enum err_code connection_stream(struct connection *connection, const char *sql, size_t size,
                                 connection_streamed_row *row, void *context, struct err *err) ERR_MUST_CHECK;
+/* The same in two steps, so that several servers work at a time: what was sent has to be answered before anything else
+ * is asked on this connection. */
+enum err_code connection_send(struct connection *connection, const char *sql, size_t size, struct err *err)
+    ERR_MUST_CHECK;
+enum err_code connection_answer(struct connection *connection, connection_streamed_row *row, void *context,
+                                struct err *err) ERR_MUST_CHECK;
 
 /* Appends 'text' quoted and escaped as a SQL string, whatever the sql_mode. */
 void sql_append_string(struct buf *to, const char *text, size_t size);

@@ -43,13 +43,16 @@ def privileges(machine, user):
                   | {(f"{s}.{t}", p) for s, t, p in machine.sql(f"SELECT {','.join(names)}, privilege_type FROM information_schema.table_privileges WHERE grantee LIKE \"'{user}'@%\"")})
 
 
-def test_peer_may_read_the_log_and_nothing_else(pair):
-    """After the join is over a peer's account reads no table of the applications any more, and never wrote one."""
+def test_peer_may_read_what_it_has_itself_and_nothing_else(pair):
+    """After the join is over a peer's account reads the log and the replicated rows, which it has itself, no other table, and never wrote one."""
     a, b = pair
-    assert privileges(a, "syncline-2") == [("*", "BINLOG MONITOR"), ("*", "REPLICATION SLAVE"), ("syncline", "SELECT")]
-    assert privileges(b, "syncline-1") == [("*", "BINLOG MONITOR"), ("*", "REPLICATION SLAVE"), ("syncline", "SELECT")]
+    assert privileges(a, "syncline-2") == [("*", "BINLOG MONITOR"), ("*", "REPLICATION SLAVE"), ("d", "SELECT"), ("syncline", "SELECT")]
+    assert privileges(b, "syncline-1") == [("*", "BINLOG MONITOR"), ("*", "REPLICATION SLAVE"), ("d", "SELECT"), ("syncline", "SELECT")]
     assert client(b, a.address, "syncline-2", *CERTIFICATE).stdout == "1\n"
-    for sql in ("SELECT * FROM d.t", "INSERT INTO d.t (v) VALUES ('x')", "SELECT * FROM other.t", "SELECT * FROM mysql.global_priv",
+    assert client(b, a.address, "syncline-2", *CERTIFICATE, sql="SELECT COUNT(*) FROM d.t").stdout == "1\n"
+    result = b.run("verify", f"--defaults-file={b.settings}", "--json")
+    assert '"result": "equal"' in result.stdout, result
+    for sql in ("SHOW CREATE PROCEDURE d.p", "INSERT INTO d.t (v) VALUES ('x')", "SELECT * FROM other.t", "SELECT * FROM mysql.global_priv",
                 "CREATE USER x", "SET GLOBAL read_only=1", "DELETE FROM syncline.links", "CALL syncline.make_peer(3,'x')",
                 "CALL syncline.admit(1,'x','y')", "SELECT LOAD_FILE('/etc/passwd')=''", "DROP DATABASE d", "SET SESSION sql_log_bin=0",
                 "PURGE BINARY LOGS BEFORE NOW()", "STOP SLAVE", "KILL 1", "FLUSH SSL"):
