@@ -21,6 +21,7 @@ int command_engine(int argc, char **argv);
 int command_conflicts(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_verify(int argc, char **argv);
+int command_repair(int argc, char **argv);
 int command_lab(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_net_holder(int argc, char **argv);

@@ -27,6 +27,7 @@ static const struct command commands[] = {
     {"conflicts", command_conflicts, "[list|show|resolve|undo] [ID]", "what writes lost to others: list, show, undo"},
     {"verify", command_verify, "[--table=DB.TABLE] [--rate=RATE] [--json]",
      "are the rows of all nodes equal, while they are written to"},
+    {"repair", command_repair, "[--from=NODE] [--apply]", "make rows that differ equal to one node's"},
     {"doctor", command_doctor, "[--fix] [--json]", "what is wrong with this node, and how to mend it"},
     {"lab", command_lab, "COMMAND", "several nodes on this machine: up, cut, kill, wait, sql, down, …"},
     {"demo", command_demo, "[--keep] [--dir=DIR]", "two nodes and the guide's four tests, shown"},

@@ -403,6 +403,17 @@ void layout_append_hashes(const struct layout *layout, const struct range *range
 	append_order(layout, sql);
 }
 
+void layout_append_hashed_rows(const struct layout *layout, const char *only, struct buf *sql)
+{
+	buf_append_str(sql, "SELECT ");
+	for (size_t i = 0; i < layout->column_count; i++) {
+		append_expression(&layout->columns[i], sql);
+		buf_append_str(sql, ",");
+	}
+	append_hash(layout, sql);
+	append_source(layout, &(struct range){0}, only, sql);
+}
+
 void layout_append_insert(const struct layout *layout, const char *verb, struct buf *sql)
 {
 	buf_printf(sql, "%s INTO %s (", verb, layout->table);
@@ -423,4 +434,25 @@ void layout_append_row(const struct layout *layout, const char *const *values, c
 		append_literal(&layout->columns[i], values[i], sizes[i], sql);
 	}
 	buf_append_str(sql, ")");
+}
+
+void layout_append_printable(const struct layout *layout, size_t column, const char *bytes, size_t size,
+                             struct buf *sql)
+{
+	const struct layout_column *c = &layout->columns[column];
+	if (bytes != NULL && c->value == VALUE_BYTES)
+		sql_append_string(sql, bytes, size);
+	else
+		append_literal(c, bytes, size, sql);
+}
+
+void layout_append_assignments(const struct layout *layout, const char *const *values, const unsigned long *sizes,
+                               struct buf *sql)
+{
+	for (size_t i = 0; i < layout->column_count; i++) {
+		buf_append_str(sql, i > 0 ? "," : "");
+		sql_append_name(sql, layout->columns[i].name);
+		buf_append_str(sql, "=");
+		layout_append_printable(layout, i, values[i], sizes[i], sql);
+	}
 }

@@ -77,10 +77,18 @@ void layout_append_key(const struct layout *layout, const struct range *range, s
 void layout_append_digest(const struct layout *layout, const struct range *range, const char *only, struct buf *sql);
 /* SELECT of each row's key and hash, in the key's order. */
 void layout_append_hashes(const struct layout *layout, const struct range *range, const char *only, struct buf *sql);
+/* SELECT of all columns and the hash, of the rows that meet the condition. */
+void layout_append_hashed_rows(const struct layout *layout, const char *only, struct buf *sql);
 /* "INSERT INTO `d`.`t` (…) VALUES " */
 void layout_append_insert(const struct layout *layout, const char *verb, struct buf *sql);
 /* "(…)" with the values that layout_append_select asked for. */
 void layout_append_row(const struct layout *layout, const char *const *values, const unsigned long *sizes,
                        struct buf *sql);
+/* "`a`=1,`b`=x'…'" of the same, printable throughout. */
+void layout_append_assignments(const struct layout *layout, const char *const *values, const unsigned long *sizes,
+                               struct buf *sql);
+/* One value of them as a literal, printable. */
+void layout_append_printable(const struct layout *layout, size_t column, const char *bytes, size_t size,
+                             struct buf *sql);
 
 #endif

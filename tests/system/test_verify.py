@@ -3,6 +3,7 @@ however much is being written."""
 
 import json
 import random
+import subprocess
 import threading
 import time
 
@@ -199,3 +200,58 @@ def test_three_nodes_and_ddl(make_lab):
         assert status == 1 and differing(said) == {"d.t": ["id=40"]}, said
         hashes = said["tables"][[t["table"] for t in said["tables"]].index("d.t")]["differences"][0]["hashes"]
         assert hashes["1"] == hashes["2"] != hashes["3"]
+
+
+def repair(lab, *args, node=1):
+    return run("repair", f"--defaults-file={lab.dir}/node{node}/syncline.cnf", *args, check=False)
+
+
+def recorded(lab):
+    return [lab.sql(n, "SELECT * FROM d.replication_conflicts") if "replication_conflicts" in lab.tables(n) else () for n in lab.nodes]
+
+
+def test_repair_and_its_undo(make_lab):
+    """Rows that differ are put right on every node, deletes too, by writes that leave no conflict behind for somebody to look at; and whoever
+    chose the wrong node gets back what each had."""
+    lab = make_lab(nodes=3)
+    fill(lab)
+    lab.sql(1, "CREATE TABLE d.cards (id INT PRIMARY KEY, card VARCHAR(20) UNIQUE, data BLOB, at TIMESTAMP(6) NULL)",
+            "INSERT INTO d.cards SELECT seq,CONCAT('card ',seq),UNHEX(SHA1(seq)),NOW(6) FROM seq_1_to_50", database="d")
+    lab.wait()
+    lab.sql(1, UNLOGGED, "UPDATE d.t SET v='not\\'s', n=NULL WHERE id=10", "DELETE FROM d.t WHERE id=7", "INSERT INTO d.t (id,v) VALUES (-5,'extra')",
+            "UPDATE d.cards SET card='card x' WHERE id=1", "UPDATE d.cards SET card='card 1' WHERE id=2", "DELETE FROM d.cards WHERE id=9",
+            "INSERT INTO d.cards VALUES (99,'card 9',x'00ff27',NULL)", "DELETE FROM d.parent WHERE id=13")
+    lab.sql(3, UNLOGGED, "UPDATE d.t SET n=n+1 WHERE id IN (10,16)", "INSERT INTO d.t (id,v) VALUES (-5,'extra')")
+    broken = verify(lab)[1]
+    before = {n: sorted(lab.rows(n, "d.t") + lab.rows(n, "d.cards") + lab.rows(n, "d.parent") + lab.rows(n, "d.child")) for n in lab.nodes}
+    result = repair(lab)
+    assert result.returncode == 1 and "choose with --from" in result.stdout, result
+    result = repair(lab, "--from=2")
+    assert result.returncode == 1 and "Nothing was changed" in result.stdout, result
+    for text in ("id=10: update, as node 2 has it; v: 'not's' is to be '", "id=7: insert", "id=-5: delete", "id=99: delete"):
+        assert text in result.stdout, result.stdout
+    assert differing(verify(lab)[1]) == differing(broken)
+
+    undo = lab.dir / "undo"
+    undo.mkdir()
+    result = repair(lab, "--from=2", "--apply", f"--undo-dir={undo}")
+    assert result.returncode == 0, result
+    lab.wait()
+    assert verify(lab)[0] == 0, (differing(verify(lab)[1]), verify(lab)[1]["tables"][0], recorded(lab), result.stdout)
+    lab.assert_equal()
+    assert recorded(lab) == [(), (), ()]
+
+    files = sorted(undo.iterdir())
+    assert [f.name.rsplit("-", 1)[1] for f in files] == ["1.sql", "3.sql"] and all(f.stat().st_mode & 0o777 == 0o600 for f in files)
+    for file in files:
+        with open(file, "rb") as statements:
+            subprocess.run(["mariadb", "--no-defaults", "-uroot", f"--socket={lab.socket(int(file.name[-5]))}"], stdin=statements, check=True)
+    assert {n: sorted(lab.rows(n, "d.t") + lab.rows(n, "d.cards") + lab.rows(n, "d.parent") + lab.rows(n, "d.child")) for n in lab.nodes} == before
+
+    result = repair(lab, "--from=1", "--apply")  # and the other way round: this node's rows are sent
+    assert result.returncode == 0, result
+    lab.wait()
+    assert verify(lab)[0] == 0, (verify(lab), result.stdout)
+    assert lab.value(2, "SELECT v FROM d.t WHERE id=10") == "not's" and lab.value(3, "SELECT v FROM d.t WHERE id=-5") == "extra"
+    assert lab.value(2, "SELECT card FROM d.cards WHERE id=99") == "card 9" and not lab.sql(3, "SELECT * FROM d.t WHERE id=7")
+    assert all(lab.link(n, p)["state"] == "live" for n in lab.nodes for p in lab.nodes if n != p)
