@@ -38,7 +38,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 STEP_SECONDS_MAX = 3600
 REPORT_LINES_MAX = 80
 PYTESTS = threading.Semaphore(5)  # at once: they wait for servers most of the time
-LONGEST = ("test_sysbench.py", "test_faults.py", "test_repair.py", "test_rejoin.py", "test_copy.py", "test_native.py", "test_retention.py")
+LONGEST = ("test_sysbench.py", "test_verify.py", "test_faults.py", "test_repair.py", "test_rejoin.py", "test_copy.py", "test_native.py", "test_retention.py",
+           "test_leave.py", "test_third.py")
 ASAN, TSAN = "address,undefined", "thread"
 SANITIZER_PART = "sanitizer and not soak"
 MARKERS = "soak: random faults for SOAK_MINUTES\nsanitizer: runs against the sanitizers' builds, too"

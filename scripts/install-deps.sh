@@ -1,11 +1,12 @@
 #!/bin/sh
 # Installs what is missing, and nothing twice, through apt: Debian 12, Raspberry Pi OS and what derives from them.
 #
-#   scripts/install-deps.sh [build] [check] [fuzz]        without a word: build
+#   scripts/install-deps.sh [build] [check] [fuzz] [bench]     without a word: build
 #
 #   build   what builds syncline and runs the demo
 #   check   what the tests need in addition
 #   fuzz    what `make fuzz` needs in addition (clang, large)
+#   bench   what bench/verify.py compares with
 #
 # Needs root or sudo only if something is missing. The server comes as mariadb-server-core, the programs without a
 # service: the lab starts private servers of its own, so nothing is left running that was not asked for. A
@@ -42,6 +43,7 @@ check sysbench            command:sysbench
 check spin                command:spin
 fuzz  clang               command:clang
 fuzz  libclang-rt-dev     fuzzer:clang
+bench percona-toolkit     command:pt-table-checksum
 '
 
 fail()
@@ -72,7 +74,7 @@ is_installed()
 
 [ $# -gt 0 ] || set -- build
 for set in "$@"; do
-	case $set in build | check | fuzz) ;; *) fail "'$set' is no set of packages: build, check or fuzz" ;; esac
+	case $set in build | check | fuzz | bench) ;; *) fail "'$set' is no set of packages: build, check, fuzz or bench" ;; esac
 done
 
 command -v dpkg-query >/dev/null && command -v apt-get >/dev/null && has_apt=yes || has_apt=no

@@ -10,7 +10,7 @@ enum { LONG_BYTES = 255 };
 /* ---- Loading ---- */
 
 /* Columns of the answers, by their first. */
-enum { C_NAME = 1, C_TYPE, C_CHARACTER_SET, C_OCTETS, C_GENERATED };
+enum { C_NAME = 1, C_TYPE, C_CHARACTER_SET, C_OCTETS, C_GENERATED, C_NULLABLE };
 enum { K_INDEX = 1, K_COLUMN, K_USABLE };
 
 struct loading {
@@ -57,6 +57,7 @@ static void take_column(struct loading *l, const char *const *row)
 		return;
 	struct layout_column *column = add_column(l, row[C_NAME]);
 	column->value = class_of(row[C_TYPE]);
+	column->is_nullable = strcmp(row[C_NULLABLE], "NO") != 0;
 	if (column->value == VALUE_BYTES && row[C_CHARACTER_SET] != NULL &&
 	    strlen(row[C_CHARACTER_SET]) < sizeof column->character_set)
 		strcpy(column->character_set, row[C_CHARACTER_SET]);
@@ -88,7 +89,7 @@ static void take_key(struct loading *l, const char *const *row)
 
 static void take_row(void *context, unsigned count, const char *const *columns)
 {
-	if (count > C_GENERATED && columns[0][0] == 'c')
+	if (count > C_NULLABLE && columns[0][0] == 'c')
 		take_column(context, columns);
 	else if (count > K_USABLE && columns[0][0] == 'k')
 		take_key(context, columns);
@@ -104,7 +105,7 @@ static enum err_code ask(struct loading *l, struct connection *connection, const
 	const char *of = buf_str(&where);
 	buf_printf(&sql,
 	           "SELECT 'c',column_name,data_type,character_set_name,character_octet_length,"
-	           "IF(is_generated='ALWAYS',IFNULL(NULLIF(generation_expression,''),'?'),'')"
+	           "IF(is_generated='ALWAYS',IFNULL(NULLIF(generation_expression,''),'?'),''),is_nullable"
 	           " FROM information_schema.columns%s ORDER BY ordinal_position;"
 	           "SELECT 'k',s.index_name,s.column_name,u.usable FROM information_schema.statistics s JOIN"
 	           " (SELECT index_name,MIN(sub_part IS NULL AND nullable='' AND index_type='BTREE') usable"
@@ -389,6 +390,45 @@ void layout_append_digest(const struct layout *layout, const struct range *range
 	buf_append_str(sql, " n");
 	append_source(layout, range, only, sql);
 	buf_append_str(sql, ") q");
+}
+
+/* A CRC that goes on from the one of the columns before: numbers and times with a comma behind them, all else with its
+ * length before it, N for NULL. So no two rows are one text. */
+static void append_crc(const struct layout *layout, const char *function, struct buf *sql)
+{
+	struct buf crc = {0}, value = {0}, next = {0};
+	buf_append_str(&crc, "0");
+	for (size_t i = 0; i < layout->column_count; i++) {
+		const struct layout_column *c = &layout->columns[i];
+		bool is_bytes = c->value == VALUE_BYTES;
+		buf_clear(&value);
+		append_expression(c, &value);
+		const char *v = buf_str(&value);
+		buf_printf(&next, c->is_nullable ? "%s(%s,IFNULL(CONCAT(%s%s%s),'N'))" : "%s(%s,CONCAT(%s%s%s))", function,
+		           buf_str(&crc), is_bytes ? "LENGTH(" : "", v, is_bytes ? "),':'" : ",','");
+		buf_clear(&crc);
+		if (is_bytes)
+			buf_printf(&crc, c->is_nullable ? "%s(%s,IFNULL(CAST(%s AS BINARY),''))" : "%s(%s,%s)", function,
+			           buf_str(&next), v);
+		else
+			buf_append(&crc, next.data, next.size);
+		buf_clear(&next);
+	}
+	buf_append(sql, crc.data, crc.size);
+	buf_free(&crc);
+	buf_free(&value);
+	buf_free(&next);
+}
+
+void layout_append_quick_digest(const struct layout *layout, const struct range *range, const char *only,
+                                struct buf *sql)
+{
+	buf_append_str(sql, "SELECT COUNT(*),BIT_XOR(");
+	append_crc(layout, "CRC32", sql);
+	buf_append_str(sql, "*");
+	append_crc(layout, "CRC32C", sql);
+	buf_append_str(sql, ")");
+	append_source(layout, range, only, sql);
 }
 
 void layout_append_hashes(const struct layout *layout, const struct range *range, const char *only, struct buf *sql)

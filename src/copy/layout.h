@@ -29,6 +29,7 @@ struct layout_column {
 	enum value_class value;
 	char character_set[33]; /* "binary" where there is none */
 	bool is_long;           /* worth a hash of its own */
+	bool is_nullable;
 };
 
 struct layout {
@@ -75,6 +76,11 @@ void layout_append_key(const struct layout *layout, const struct range *range, s
 /* SELECT of: the number of rows, of those with a hash, two sums of the hashes, and about how many bytes. `only`: a
  * condition besides the range, NULL for none. */
 void layout_append_digest(const struct layout *layout, const struct range *range, const char *only, struct buf *sql);
+/* SELECT of: the number of rows, and one number over all of them, several times as fast; only of a table with a key. Each
+ * row counts as the product of two different CRCs of all its values: alone, either would be blind to values that
+ * changed places between rows, since what XOR puts together is linear in a CRC. */
+void layout_append_quick_digest(const struct layout *layout, const struct range *range, const char *only,
+                                struct buf *sql);
 /* SELECT of each row's key and hash, in the key's order. */
 void layout_append_hashes(const struct layout *layout, const struct range *range, const char *only, struct buf *sql);
 /* SELECT of all columns and the hash, of the rows that meet the condition. */

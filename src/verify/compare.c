@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,8 +7,11 @@
 #include "copy/session.h"
 #include "verify/job.h"
 
+#define NUMBER_MAX ((int64_t)1 << 60)
+
 enum {
-	CHUNK_BYTES = 2 * 1024 * 1024,
+	CHUNK_BYTES = 4 * 1024 * 1024,
+	ROW_BYTES_DEFAULT = 100,
 	CHUNK_ROWS_FIRST = 500,
 	CHUNK_ROWS_MIN = 16,
 	CHUNK_ROWS_MAX = 20000,
@@ -22,7 +26,8 @@ enum {
 
 struct digest {
 	char values[5][72];
-	uint64_t rows, bytes;
+	uint64_t rows;
+	bool has_hashes;
 };
 
 static enum err_code on_digest(void *context, unsigned count, const char *const *values, const unsigned long *sizes,
@@ -34,14 +39,14 @@ static enum err_code on_digest(void *context, unsigned count, const char *const 
 		if (values[i] != NULL && sizes[i] < sizeof d->values[i])
 			memcpy(d->values[i], values[i], sizes[i]);
 	d->rows = strtoull(d->values[0], NULL, 10);
-	d->bytes = strtoull(d->values[4], NULL, 10);
+	d->has_hashes = count == 2 || strcmp(d->values[0], d->values[1]) == 0;
 	return ERR_OK;
 }
 
 /* A row without a hash is equal to nothing. */
 static bool digests_equal(const struct digest *a, const struct digest *b)
 {
-	bool is_equal = strcmp(a->values[0], a->values[1]) == 0;
+	bool is_equal = a->has_hashes && b->has_hashes;
 	for (size_t i = 0; i < 4; i++)
 		is_equal = is_equal && strcmp(a->values[i], b->values[i]) == 0;
 	return is_equal;
@@ -83,6 +88,12 @@ static char *untouched(struct job_table *t)
 	return text;
 }
 
+/* About what it takes to read so many rows. */
+static uint64_t bytes_of(const struct job_table *t, uint64_t rows)
+{
+	return rows * (t->object->rows > 0 ? t->object->bytes / t->object->rows : ROW_BYTES_DEFAULT);
+}
+
 static enum err_code digest(struct job *job, struct job_table *t, const struct range *range, struct digest *digests,
                             struct err *err)
 {
@@ -90,7 +101,10 @@ static enum err_code digest(struct job *job, struct job_table *t, const struct r
 	char *only = untouched(t);
 	memset(digests, 0, job->node_count * sizeof *digests);
 	buf_append_str(&sql, COPY_LET_GO);
-	layout_append_digest(&t->layout, range, only, &sql);
+	if (t->layout.key_name != NULL)
+		layout_append_quick_digest(&t->layout, range, only, &sql);
+	else
+		layout_append_digest(&t->layout, range, only, &sql);
 	enum err_code code = job_ask(job, &sql, on_digest, digests, sizeof *digests, err);
 	free(only);
 	buf_free(&sql);
@@ -228,7 +242,7 @@ static enum err_code narrow(struct job *job, struct job_table *t, const struct r
 		if (code == ERR_OK && !all_equal(job, of_part))
 			code = narrow(job, t, &part, of_part, err);
 		if (code == ERR_OK)
-			code = job_read(job, 0, of_part[most].rows, of_part[most].bytes, err);
+			code = job_read(job, 0, of_part[most].rows, bytes_of(t, of_part[most].rows), err);
 		layout_move_position(&part.from, &part.to);
 		free(of_part);
 	}
@@ -245,6 +259,9 @@ struct walk {
 	struct range range;
 	uint64_t chunk_rows;
 	bool is_again, is_passed;
+	/* A key that is one whole number: a chunk is so many numbers, and its end isn't looked for. */
+	bool is_number;
+	int64_t next, last, width; /* all behind `last` is one chunk */
 };
 
 /* As many rows as make CHUNK_BYTES, and no more than a tenth of a second's at the rate that is allowed. */
@@ -263,10 +280,91 @@ static void adapt(struct walk *w, uint64_t rows, uint64_t bytes)
 	w->chunk_rows = fit < CHUNK_ROWS_MIN ? CHUNK_ROWS_MIN : fit > CHUNK_ROWS_MAX ? CHUNK_ROWS_MAX : (uint64_t)fit;
 }
 
+struct span {
+	bool is_number;
+	int64_t first, last;
+	bool is_empty;
+};
+
+static bool take_number(const char *text, int64_t *ret)
+{
+	char *end;
+	*ret = strtoll(text, &end, 10);
+	return *end == '\0' && end != text && *ret > -NUMBER_MAX && *ret < NUMBER_MAX;
+}
+
+static enum err_code on_span(void *context, unsigned count, const char *const *values, const unsigned long *sizes,
+                             struct err *err)
+{
+	struct span *span = context;
+	(void)sizes;
+	(void)err;
+	span->is_empty = count < 2 || values[0] == NULL || values[1] == NULL;
+	span->is_number = span->is_empty || (take_number(values[0], &span->first) && take_number(values[1], &span->last));
+	return ERR_OK;
+}
+
+/* From the lowest to the highest number that any node has. */
+static enum err_code find_span(struct walk *w, struct err *err)
+{
+	struct job *job = w->job;
+	const struct layout *l = &w->table->layout;
+	struct span *spans = mem_alloc(job->node_count * sizeof *spans);
+	struct buf sql = {0}, name = {0};
+	bool is_first = true;
+	if (l->key_count != 1 || l->columns[l->key[0]].value != VALUE_NUMBER) {
+		free(spans);
+		return ERR_OK;
+	}
+	sql_append_name(&name, l->columns[l->key[0]].name);
+	buf_printf(&sql, COPY_LET_GO "SELECT MIN(%s),MAX(%s) FROM %s", buf_str(&name), buf_str(&name), l->table);
+	enum err_code code = job_ask(job, &sql, on_span, spans, sizeof *spans, err);
+	w->is_number = code == ERR_OK;
+	w->next = w->last = 0;
+	for (size_t i = 0; code == ERR_OK && i < job->node_count; i++) {
+		w->is_number = w->is_number && spans[i].is_number;
+		if (spans[i].is_empty)
+			continue;
+		w->next = is_first || spans[i].first < w->next ? spans[i].first : w->next;
+		w->last = is_first || spans[i].last > w->last ? spans[i].last : w->last;
+		is_first = false;
+	}
+	w->width = (int64_t)w->chunk_rows;
+	buf_free(&sql);
+	buf_free(&name);
+	free(spans);
+	return code;
+}
+
+static void next_numbers(struct walk *w)
+{
+	char text[24];
+	w->range.to.is_set = false;
+	if (w->last - w->next < w->width)
+		return;
+	w->next += w->width;
+	snprintf(text, sizeof text, "%lld", (long long)w->next - 1);
+	layout_take_position(&w->table->layout, &w->range.to, &(const char *){text}, &(unsigned long){strlen(text)}, true);
+}
+
+/* The next chunk so wide that it has about as many rows as it should; where there are gaps, not too much at once. */
+static void adapt_width(struct walk *w, uint64_t rows)
+{
+	enum { GROWTH_MAX = 8 };
+	double most = (double)w->width * GROWTH_MAX;
+	double fit = rows > 0 ? (double)w->width / (double)rows * (double)w->chunk_rows : most;
+	fit = fit > most ? most : fit < 1 ? 1 : fit;
+	w->width = fit < (double)(NUMBER_MAX / 2) ? (int64_t)fit : NUMBER_MAX / 2;
+}
+
 /* Where this node has no more rows another may have many. */
 static enum err_code find_chunk(struct walk *w, struct err *err)
 {
 	enum err_code code = ERR_OK;
+	if (w->is_number) {
+		next_numbers(w);
+		return ERR_OK;
+	}
 	w->range.to.is_set = false;
 	for (size_t i = 0; code == ERR_OK && !w->range.to.is_set && i < w->job->node_count; i++)
 		code = find_end(w->table, w->job->nodes[i].connection, &(struct range){.from = w->range.from}, w->chunk_rows,
@@ -305,8 +403,10 @@ static enum err_code do_chunk(struct walk *w, bool *ret_more, struct err *err)
 	if (code == ERR_OK && !all_equal(job, digests))
 		code = narrow(job, w->table, &w->range, digests, err);
 	if (code == ERR_OK) {
-		adapt(w, digests[0].rows, digests[0].bytes);
-		code = count(w, digests[0].rows, digests[0].bytes, err);
+		uint64_t bytes = bytes_of(w->table, digests[0].rows);
+		adapt(w, digests[0].rows, bytes);
+		adapt_width(w, digests[0].rows);
+		code = count(w, digests[0].rows, bytes, err);
 	}
 	*ret_more = w->range.to.is_set;
 	layout_move_position(&w->range.from, &w->range.to);
@@ -327,8 +427,10 @@ static enum err_code walk(struct walk *w, struct err *err)
 	struct job *job = w->job;
 	struct job_table *t = w->table;
 	enum err_code code = ERR_OK;
-	for (bool more = true, good = true; code == ERR_OK && more;) {
+	for (bool more = true, good = true, is_first = true; code == ERR_OK && more; is_first = false) {
 		code = look_for(job, t, &good, err);
+		if (code == ERR_OK && good && is_first)
+			code = find_span(w, err);
 		if (code == ERR_OK && !good) {
 			code = give_up(t);
 			break;
@@ -397,7 +499,7 @@ static enum err_code whole(struct job *job, struct job_table *t, struct err *err
 		t->result->why = mem_strdup("its rows differ; it has no primary key, so which can't be told");
 	}
 	if (code == ERR_OK && good)
-		code = count(&w, digests[0].rows, digests[0].bytes, err);
+		code = count(&w, digests[0].rows, bytes_of(t, digests[0].rows), err);
 	free(digests);
 	return code;
 }

@@ -9,7 +9,7 @@
 #include "verify/job.h"
 
 enum {
-	LOOK_MS_MAX = 20000, /* how long snapshots are kept: what is deleted meanwhile stays on the servers' disks */
+	LOOK_MS_MAX = 5000, /* how long snapshots are kept: what is deleted meanwhile stays on the disks, and DDL waits */
 	BEGIN_TRIES = 50,
 	BEGIN_WAIT_MS = 2,
 	APART_WAIT_MS = 100,

@@ -224,8 +224,12 @@ def test_repair_and_its_undo(make_lab):
     lab.sql(3, UNLOGGED, "UPDATE d.t SET n=n+1 WHERE id IN (10,16)", "INSERT INTO d.t (id,v) VALUES (-5,'extra')")
     broken = verify(lab)[1]
     before = {n: sorted(lab.rows(n, "d.t") + lab.rows(n, "d.cards") + lab.rows(n, "d.parent") + lab.rows(n, "d.child")) for n in lab.nodes}
+    settings = lab.dir / "node1" / "syncline.cnf"
+    plain = settings.read_text()
+    settings.write_text(plain.replace("[syncline]\n", "[syncline]\nconflict-policy = d.cards: site_priority 3 1 2\n", 1))
     result = repair(lab)
-    assert result.returncode == 1 and "choose with --from" in result.stdout, result
+    settings.write_text(plain)
+    assert result.returncode == 1 and "id=10: not done: no policy tells" in result.stdout and "id=1: update, as node 3 has it" in result.stdout, result
     result = repair(lab, "--from=2")
     assert result.returncode == 1 and "Nothing was changed" in result.stdout, result
     for text in ("id=10: update, as node 2 has it; v: 'not's' is to be '", "id=7: insert", "id=-5: delete", "id=99: delete"):
