@@ -10,7 +10,7 @@
 #include "verify/verify.h"
 
 /* Rows a second that are read on each node unless --rate says otherwise: docs/verify.md has what it costs writers. */
-#define VERIFY_RATE_DEFAULT "400000"
+#define VERIFY_RATE_DEFAULT "100000"
 
 struct verify_nodes {
 	struct settings settings;

@@ -392,32 +392,38 @@ void layout_append_digest(const struct layout *layout, const struct range *range
 	buf_append_str(sql, ") q");
 }
 
-/* A CRC that goes on from the one of the columns before: numbers and times with a comma behind them, all else with its
- * length before it, N for NULL. So no two rows are one text. */
+/* Of numbers and times, and the lengths of all else, with a comma between; then of what has these lengths. N is NULL. So no
+ * two rows are one text. */
 static void append_crc(const struct layout *layout, const char *function, struct buf *sql)
 {
-	struct buf crc = {0}, value = {0}, next = {0};
-	buf_append_str(&crc, "0");
+	struct buf crc = {0}, next = {0}, value = {0};
+	buf_printf(&crc, "%s(0,CONCAT_WS(','", function);
 	for (size_t i = 0; i < layout->column_count; i++) {
 		const struct layout_column *c = &layout->columns[i];
 		bool is_bytes = c->value == VALUE_BYTES;
+		buf_append_str(&crc, c->is_nullable ? ",IFNULL(" : ",");
+		buf_append_str(&crc, is_bytes ? "LENGTH(" : "");
+		append_expression(c, &crc);
+		buf_append_str(&crc, is_bytes ? ")" : "");
+		buf_append_str(&crc, c->is_nullable ? ",'N')" : "");
+	}
+	buf_append_str(&crc, "))");
+	for (size_t i = 0; i < layout->column_count; i++) {
+		const struct layout_column *c = &layout->columns[i];
+		if (c->value != VALUE_BYTES)
+			continue;
 		buf_clear(&value);
 		append_expression(c, &value);
-		const char *v = buf_str(&value);
-		buf_printf(&next, c->is_nullable ? "%s(%s,IFNULL(CONCAT(%s%s%s),'N'))" : "%s(%s,CONCAT(%s%s%s))", function,
-		           buf_str(&crc), is_bytes ? "LENGTH(" : "", v, is_bytes ? "),':'" : ",','");
+		buf_printf(&next, "%s(%s,", function, buf_str(&crc));
+		buf_printf(&next, c->is_nullable ? "IFNULL(CAST(%s AS BINARY),''))" : "%s)", buf_str(&value));
 		buf_clear(&crc);
-		if (is_bytes)
-			buf_printf(&crc, c->is_nullable ? "%s(%s,IFNULL(CAST(%s AS BINARY),''))" : "%s(%s,%s)", function,
-			           buf_str(&next), v);
-		else
-			buf_append(&crc, next.data, next.size);
+		buf_append(&crc, next.data, next.size);
 		buf_clear(&next);
 	}
 	buf_append(sql, crc.data, crc.size);
 	buf_free(&crc);
-	buf_free(&value);
 	buf_free(&next);
+	buf_free(&value);
 }
 
 void layout_append_quick_digest(const struct layout *layout, const struct range *range, const char *only,

@@ -259,3 +259,31 @@ def test_repair_and_its_undo(make_lab):
     assert lab.value(2, "SELECT v FROM d.t WHERE id=10") == "not's" and lab.value(3, "SELECT v FROM d.t WHERE id=-5") == "extra"
     assert lab.value(2, "SELECT card FROM d.cards WHERE id=99") == "card 9" and not lab.sql(3, "SELECT * FROM d.t WHERE id=7")
     assert all(lab.link(n, p)["state"] == "live" for n in lab.nodes for p in lab.nodes if n != p)
+
+
+TYPES = {"g": ("GEOMETRY", "POINT(seq,1)", "POINT(9,9)"), "p": ("POINT NOT NULL", "POINT(2,seq)", "POINT(8,8)"), "u": ("UUID", "UUID()", "UUID()"),
+         "i4": ("INET4", "'1.2.3.4'", "'1.2.3.5'"), "i6": ("INET6", "'::1'", "'::2'"), "b": ("BIT(9)", "seq%500", "b'111111111'"),
+         "s": ("SET('a','b')", "'a'", "'a,b'"), "j": ("JSON", "'[1]'", "'[1 ]'"), "z": ("VARCHAR(200) COMPRESSED", "'zz'", "'zZ'"),
+         "w": ("VARCHAR(20) CHARACTER SET utf16", "'\u00fctf'", "'utf'"), "l": ("VARCHAR(20) CHARACTER SET latin1 NOT NULL", "'\u00e4'", "'a'"),
+         "y": ("YEAR", "2000", "2001"), "t": ("TIME(6)", "'01:02:03.4'", "'01:02:03.400001'"), "f": ("FLOAT", "seq/3", "f+0.01"),
+         "dd": ("DOUBLE", "seq/7", "dd+1e-13"), "n": ("DECIMAL(40,10)", "seq/11", "n+0.0000000001"), "vb": ("VARBINARY(20)", "x'00ff'", "x'ff00'"),
+         "bb": ("BINARY(5)", "x'01'", "x'02'"), "tt": ("LONGTEXT", "'text'", "''")}
+
+
+def test_every_type(make_lab):
+    """The least change of a value of any type, and NULL where there was none, is a difference, and is repaired."""
+    lab = make_lab()
+    columns = ",".join(f"{c} {kind}" for c, (kind, _, _) in TYPES.items())
+    lab.sql(1, "CREATE DATABASE d", f"CREATE TABLE d.a (id INT PRIMARY KEY, {columns}, computed INT AS (id+1))",
+            f"INSERT INTO d.a (id,{','.join(TYPES)}) SELECT seq,{','.join(value for _, value, _ in TYPES.values())} FROM d.seq_1_to_300")
+    lab.wait()
+    assert verify(lab)[0] == 0
+    changes = [f"UPDATE d.a SET {c}={changed} WHERE id={10 + i}" for i, (c, (_, _, changed)) in enumerate(TYPES.items())]
+    changes += [f"UPDATE d.a SET {c}=NULL WHERE id={100 + i}" for i, (c, (kind, _, _)) in enumerate(TYPES.items()) if "NOT NULL" not in kind]
+    lab.sql(2, UNLOGGED, *changes)
+    status, said = verify(lab)
+    assert (status, said["different_rows"]) == (1, len(changes)), said
+    result = repair(lab, "--from=1", "--apply", node=2)
+    assert result.returncode == 0, result
+    lab.wait()
+    assert verify(lab)[0] == 0 and recorded(lab) == [(), ()]
