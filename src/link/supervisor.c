@@ -56,8 +56,8 @@ struct supervisor {
 	struct native_link *natives[PEERS_MAX]; /* ENGINE_NATIVE */
 	struct admission *admission;            /* NULL: nobody can be let in */
 	struct bookkeeper *bookkeeper;
-	struct retention *retention;            /* NULL: nobody looks at the log files */
-	struct verified verified;               /* how the last `syncline verify` here came out */
+	struct retention *retention; /* NULL: nobody looks at the log files */
+	struct verified verified;    /* how the last `syncline verify` here came out */
 };
 
 /* The control socket's commands, on its thread, with the lock held. `link_count` is 0 while the links aren't ready. */
