@@ -53,53 +53,6 @@ void conflict_show_list(const struct conflict_list *list, bool with_database, un
 
 /* ---- One conflict ---- */
 
-/* What happened; %1$s is who lost, %2$s who won. */
-static const struct {
-	const char *kind, *sentence;
-} sentences[] = {
-    {"insert_exists", "%1$s inserted a row whose key or unique value a row inserted by %2$s has, too."},
-    {"update_origin_differs", "%1$s and %2$s changed the same columns of one row without knowing of each other."},
-    {"update_exists", "%1$s gave a row a unique value that %2$s gave to another row."},
-    {"update_missing", "%1$s did not have a row that %2$s changed."},
-    {"update_deleted", "%1$s changed a row that %2$s deleted."},
-    {"delete_origin_differs", "%1$s changed a row that %2$s deleted without knowing of that."},
-    {"delete_missing", "%1$s did not have a row that %2$s deleted."},
-    {"multiple_unique_conflicts", "%1$s gave a row several unique values that other rows have."},
-    {"target_table_missing", "%1$s wrote a row of a table that %2$s dropped."},
-    {"foreign_key_missing", "%1$s wrote a row that refers to one that %2$s deleted."},
-};
-
-static void append_node(unsigned node, const char *otherwise, struct buf *to)
-{
-	if (node > 0)
-		buf_printf(to, "node %u", node);
-	else
-		buf_append_str(to, otherwise);
-}
-
-static void append_sentence(const struct conflict *c, struct buf *to)
-{
-	struct buf loser = {0}, winner = {0};
-	unsigned node = conflict_node(c, "local_gtid"); /* none: what was there is in no log */
-	append_node(node > 0 ? node : (unsigned)strtoul(c->gate_id, NULL, 10), "a node", &loser);
-	append_node(conflict_node(c, "remote_gtid"), "another", &winner);
-	buf_append_str(to, "  ");
-	for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
-		if (strcmp(sentences[i].kind, conflict_text(c, "kind")) == 0) {
-			for (const char *at = sentences[i].sentence; *at != '\0'; at++) {
-				if (*at != '%') {
-					buf_append_u8(to, (uint8_t)*at);
-					continue;
-				}
-				buf_append_str(to, at[1] == '1' ? buf_str(&loser) : buf_str(&winner));
-				at += 3;
-			}
-			buf_append_str(to, " ");
-		}
-	buf_free(&loser);
-	buf_free(&winner);
-}
-
 static void append_outcome(const struct conflict *c, struct buf *to)
 {
 	json_t *lost = json_object_get(c->data, "lost");
@@ -145,7 +98,8 @@ static void append_head(const struct conflict *c, struct buf *to)
 static void append_facts(const struct conflict *c, struct buf *to)
 {
 	struct buf key = {0};
-	append_sentence(c, to);
+	buf_append_str(to, "  ");
+	conflict_append_sentence(c, to);
 	append_outcome(c, to);
 	conflict_append_key(c, &key);
 	buf_printf(to, "  %-9s", "key");

@@ -2,7 +2,7 @@
 #ifndef SYNCLINE_CLI_CONFLICT_SHOW_H
 #define SYNCLINE_CLI_CONFLICT_SHOW_H
 
-#include "cli/conflict.h"
+#include "admin/conflict.h"
 
 /* Appends a line a conflict; with_database: their ids tell the database, too. "no conflicts" if there are none. */
 void conflict_show_list(const struct conflict_list *list, bool with_database, unsigned width, struct buf *to);

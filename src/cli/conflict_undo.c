@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/record_table.h"
 #include "base/mem.h"
 #include "cli/grid.h"
-#include "link/record.h"
 #include "sql/uuid.h"
 
 /* MariaDB's ER_DUP_ENTRY and ER_DUP_ENTRY_WITH_KEY_NAME. */

@@ -6,7 +6,7 @@
 #ifndef SYNCLINE_CLI_CONFLICT_UNDO_H
 #define SYNCLINE_CLI_CONFLICT_UNDO_H
 
-#include "cli/conflict.h"
+#include "admin/conflict.h"
 
 /* again: even if it is resolved already. Appends to `report` what was there before and what was written. */
 enum err_code conflict_undo(struct connection *connection, const struct conflict *conflict, bool again, unsigned width,

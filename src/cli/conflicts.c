@@ -9,13 +9,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "admin/conflict.h"
+#include "admin/record_table.h"
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/commands.h"
-#include "cli/conflict.h"
 #include "cli/conflict_show.h"
 #include "cli/conflict_undo.h"
-#include "link/record.h"
 #include "node/settings.h"
 
 enum { WIDTH_DEFAULT = 120, WIDTH_LEAST = 40, WIDTH_MOST = 10000 };
@@ -58,38 +58,22 @@ static void print_json(json_t *value)
 
 /* ---- Databases ---- */
 
-static enum err_code has_table(struct request *r, const char *database, bool *ret_has, struct err *err)
-{
-	struct buf sql = {0}, value = {0};
-	buf_append_str(&sql, "SELECT 1 FROM information_schema.tables WHERE table_name = '" RECORD_TABLE "' AND "
-	                     "table_schema = _utf8mb4 ");
-	sql_append_string(&sql, database, strlen(database));
-	enum err_code code = connection_value(r->connection, buf_str(&sql), sql.size, &value, ret_has, err);
-	buf_free(&sql);
-	buf_free(&value);
-	return code;
-}
-
 static enum err_code find_databases(struct request *r, struct err *err)
 {
 	const struct settings *s = &r->settings;
+	size_t count = 0, kept = 0;
 	r->databases = mem_alloc((s->database_count + 1) * sizeof *r->databases);
 	if (r->database != NULL && !settings_replicates(s, r->database))
 		return err_set(err, ERR_CONFIG, "database %s is not replicated here; %s says which are", r->database, s->file);
-	for (size_t i = 0; i < s->database_count; i++) {
-		bool has = false;
-		if (r->database != NULL && strcmp(r->database, s->databases[i]) != 0)
-			continue;
-		enum err_code code = has_table(r, s->databases[i], &has, err);
-		if (code != ERR_OK)
-			return code;
-		if (has)
-			r->databases[r->database_count++] = s->databases[i];
-	}
-	if (r->database != NULL && r->database_count == 0)
+	enum err_code code = conflict_databases(r->connection, s, r->databases, &count, err);
+	for (size_t i = 0; i < count; i++)
+		if (r->database == NULL || strcmp(r->database, r->databases[i]) == 0)
+			r->databases[kept++] = r->databases[i];
+	r->database_count = kept;
+	if (code == ERR_OK && r->database != NULL && kept == 0)
 		return err_set(err, ERR_CONFIG, "database %s has no table " RECORD_TABLE ": no conflict was recorded in it",
 		               r->database);
-	return ERR_OK;
+	return code;
 }
 
 static bool parse_number(const char *text, int64_t *ret_id)
@@ -130,7 +114,8 @@ static enum err_code list(struct request *r, struct err *err)
 	struct buf text = {0};
 	enum err_code code = ERR_OK;
 	for (size_t i = 0; i < r->database_count && code == ERR_OK; i++)
-		code = conflict_load(r->connection, r->databases[i], r->only_open, 0, &all, err);
+		code = conflict_load(
+		    r->connection, &(struct conflict_query){.database = r->databases[i], .only_open = r->only_open}, &all, err);
 	if (code == ERR_OK && r->json) {
 		json_t *rows = json_array();
 		for (size_t i = 0; i < all.count; i++)
@@ -200,7 +185,7 @@ static enum err_code act(struct request *r, const struct action *action, const c
 	int64_t id = 0;
 	enum err_code code = parse_id(r, id_text, &database, &id, err);
 	if (code == ERR_OK)
-		code = conflict_load(r->connection, database, false, id, &found, err);
+		code = conflict_load(r->connection, &(struct conflict_query){.database = database, .id = id}, &found, err);
 	if (code == ERR_OK && found.count == 0)
 		code = err_set(err, ERR_CONFIG, "there is no conflict %" PRId64 " in %s; `syncline conflicts list` shows them",
 		               id, database);

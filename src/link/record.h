@@ -14,15 +14,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "admin/record_table.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "binlog/gtid.h"
 #include "binlog/value.h"
 
-#define RECORD_TABLE "replication_conflicts"
-
 /* A longer text of a value is cut, and the record says so: such a value can't be written again. */
-enum { RECORD_VERSION = 1, RECORD_TEXT_MAX = 64 << 10 };
+enum { RECORD_TEXT_MAX = 64 << 10 };
 
 /* Plain data, all of it borrowed. Rows are arrays of map->column_count values, NULL where there is no row. */
 struct record {

@@ -1,4 +1,4 @@
-/* src/cli/conflict, conflict_show, grid: what people see of a conflict.
+/* src/admin/conflict, src/cli/conflict_show, grid: what people see of a conflict.
  *
  * They decide by it which row to keep. tests/system/test_conflicts_command.py has the commands on real servers.
  */

@@ -1,13 +1,13 @@
-#include "cli/conflict.h"
+#include "admin/conflict.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "admin/record_table.h"
 #include "base/mem.h"
 #include "binlog/gtid.h"
-#include "link/record.h"
 
 /* ---- conflict_data ---- */
 
@@ -100,6 +100,34 @@ unsigned conflict_node(const struct conflict *c, const char *member)
 
 /* ---- The table ---- */
 
+static enum err_code has_table(struct connection *connection, const char *database, bool *ret_has, struct err *err)
+{
+	struct buf sql = {0}, value = {0};
+	buf_append_str(&sql, "SELECT 1 FROM information_schema.tables WHERE table_name = '" RECORD_TABLE "' AND "
+	                     "table_schema = _utf8mb4 ");
+	sql_append_string(&sql, database, strlen(database));
+	enum err_code code = connection_value(connection, buf_str(&sql), sql.size, &value, ret_has, err);
+	buf_free(&sql);
+	buf_free(&value);
+	return code;
+}
+
+enum err_code conflict_databases(struct connection *connection, const struct settings *settings,
+                                 const char *ret_names[], size_t *ret_count, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	size_t count = 0;
+	for (size_t i = 0; i < settings->database_count && code == ERR_OK; i++) {
+		bool has = false;
+		code = has_table(connection, settings->databases[i], &has, err);
+		if (has)
+			ret_names[count++] = settings->databases[i];
+	}
+	if (code == ERR_OK)
+		*ret_count = count;
+	return code;
+}
+
 struct loader {
 	const char *database;
 	struct conflict_list *list;
@@ -127,23 +155,39 @@ static void take_row(void *context, unsigned column_count, const char *const *v)
 	    .resolved = v[6] != NULL && strcmp(v[6], "0") != 0,
 	    .created_s = v[7] != NULL ? strtoll(v[7], NULL, 10) : 0,
 	    .data = conflict_parse(v[5], loader->database),
+	    .is_left_out = v[8] != NULL && strcmp(v[8], "1") == 0,
 	};
 }
 
-enum err_code conflict_load(struct connection *connection, const char *database, bool only_open, int64_t only_id,
+static void append_select(const struct conflict_query *q, struct buf *sql)
+{
+	unsigned max = q->data_bytes_max;
+	buf_append_str(sql, "SELECT id, table_name, record_id, conflict_type, gate_id, ");
+	if (max != 0)
+		buf_printf(sql, "IF(LENGTH(conflict_data) > %u, NULL, conflict_data), ", max);
+	else
+		buf_append_str(sql, "conflict_data, ");
+	buf_append_str(sql, "resolved, FLOOR(UNIX_TIMESTAMP(created_at)), ");
+	buf_printf(sql, max != 0 ? "LENGTH(conflict_data) > %u FROM " : "%u FROM ", max);
+	sql_append_name(sql, q->database);
+	buf_append_str(sql, "." RECORD_TABLE " WHERE TRUE");
+	if (q->only_open)
+		buf_append_str(sql, " AND (resolved = 0 OR resolved IS NULL)");
+	if (q->id != 0)
+		buf_printf(sql, " AND id = %" PRId64, q->id);
+	if (q->before != 0)
+		buf_printf(sql, " AND id < %" PRId64, q->before);
+	buf_append_str(sql, q->limit != 0 ? " ORDER BY id DESC" : " ORDER BY id");
+	if (q->limit != 0)
+		buf_printf(sql, " LIMIT %u", q->limit);
+}
+
+enum err_code conflict_load(struct connection *connection, const struct conflict_query *query,
                             struct conflict_list *list, struct err *err)
 {
-	struct loader loader = {database, list};
+	struct loader loader = {query->database, list};
 	struct buf sql = {0};
-	buf_append_str(&sql, "SELECT id, table_name, record_id, conflict_type, gate_id, conflict_data, resolved, "
-	                     "FLOOR(UNIX_TIMESTAMP(created_at)) FROM ");
-	sql_append_name(&sql, database);
-	buf_append_str(&sql, "." RECORD_TABLE " WHERE TRUE");
-	if (only_open)
-		buf_append_str(&sql, " AND (resolved = 0 OR resolved IS NULL)");
-	if (only_id != 0)
-		buf_printf(&sql, " AND id = %" PRId64, only_id);
-	buf_append_str(&sql, " ORDER BY id");
+	append_select(query, &sql);
 	enum err_code code = connection_query(connection, buf_str(&sql), take_row, &loader, err);
 	buf_free(&sql);
 	return code;
@@ -203,6 +247,52 @@ void conflict_append_time(int64_t seconds, struct buf *to)
 	buf_append_str(to, text);
 }
 
+/* What happened; %1$s is who lost, %2$s who won. */
+static const struct {
+	const char *kind, *sentence;
+} sentences[] = {
+    {"insert_exists", "%1$s inserted a row whose key or unique value a row inserted by %2$s has, too."},
+    {"update_origin_differs", "%1$s and %2$s changed the same columns of one row without knowing of each other."},
+    {"update_exists", "%1$s gave a row a unique value that %2$s gave to another row."},
+    {"update_missing", "%1$s did not have a row that %2$s changed."},
+    {"update_deleted", "%1$s changed a row that %2$s deleted."},
+    {"delete_origin_differs", "%1$s changed a row that %2$s deleted without knowing of that."},
+    {"delete_missing", "%1$s did not have a row that %2$s deleted."},
+    {"multiple_unique_conflicts", "%1$s gave a row several unique values that other rows have."},
+    {"target_table_missing", "%1$s wrote a row of a table that %2$s dropped."},
+    {"foreign_key_missing", "%1$s wrote a row that refers to one that %2$s deleted."},
+};
+
+static void append_node(unsigned node, const char *otherwise, struct buf *to)
+{
+	if (node > 0)
+		buf_printf(to, "node %u", node);
+	else
+		buf_append_str(to, otherwise);
+}
+
+void conflict_append_sentence(const struct conflict *c, struct buf *to)
+{
+	struct buf loser = {0}, winner = {0};
+	unsigned node = conflict_node(c, "local_gtid"); /* none: what was there is in no log */
+	append_node(node > 0 ? node : (unsigned)strtoul(c->gate_id, NULL, 10), "a node", &loser);
+	append_node(conflict_node(c, "remote_gtid"), "another", &winner);
+	for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
+		if (strcmp(sentences[i].kind, conflict_text(c, "kind")) == 0) {
+			for (const char *at = sentences[i].sentence; *at != '\0'; at++) {
+				if (*at != '%') {
+					buf_append_u8(to, (uint8_t)*at);
+					continue;
+				}
+				buf_append_str(to, at[1] == '1' ? buf_str(&loser) : buf_str(&winner));
+				at += 3;
+			}
+			buf_append_str(to, " ");
+		}
+	buf_free(&loser);
+	buf_free(&winner);
+}
+
 static json_t *json_text(const char *text)
 {
 	json_t *value = json_string(text);
@@ -227,5 +317,7 @@ json_t *conflict_json(const struct conflict *c)
 	json_object_set_new(row, "conflict_data", data != NULL ? data : c->text != NULL ? json_text(c->text) : json_null());
 	json_object_set_new(row, "resolved", json_boolean(c->resolved));
 	json_object_set_new(row, "created_at", json_integer(c->created_s));
+	if (c->is_left_out)
+		json_object_set_new(row, "conflict_data_left_out", json_true());
 	return row;
 }

@@ -1,10 +1,10 @@
-/* A row of replication_conflicts, as the commands see it (docs/conflict-record.md).
+/* A row of replication_conflicts, as people see it (docs/conflict-record.md).
  *
  * Any application may write into that table. So conflict_data is looked at when it is read: `data` is a record as we
  * write it, with every member that we use and of the right kind, or NULL, and then there is only its text.
  */
-#ifndef SYNCLINE_CLI_CONFLICT_H
-#define SYNCLINE_CLI_CONFLICT_H
+#ifndef SYNCLINE_ADMIN_CONFLICT_H
+#define SYNCLINE_ADMIN_CONFLICT_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "node/settings.h"
 #include "sql/connection.h"
 
 struct conflict {
@@ -23,6 +24,7 @@ struct conflict {
 	int64_t created_s; /* 0 if unknown */
 	char *text;        /* conflict_data, NULL if the column is */
 	json_t *data;
+	bool is_left_out; /* conflict_data, since it is too long */
 };
 
 struct conflict_list {
@@ -30,8 +32,20 @@ struct conflict_list {
 	struct conflict *conflicts; /* owned */
 };
 
-/* Appends the database's conflicts by id: all, the open ones, or only the one with this id (if it isn't 0). */
-enum err_code conflict_load(struct connection *connection, const char *database, bool only_open, int64_t only_id,
+struct conflict_query {
+	const char *database;
+	bool only_open;
+	int64_t id;              /* only this one; 0: any */
+	int64_t before;          /* only those with lower ids; 0: any */
+	unsigned limit;          /* so many, from the newest on; 0: all, the oldest first */
+	unsigned data_bytes_max; /* a conflict_data of more bytes is left out; 0: none is */
+};
+
+/* Those of the replicated databases that have the table; ret_names has room for all. The names are the settings'. */
+enum err_code conflict_databases(struct connection *connection, const struct settings *settings,
+                                 const char *ret_names[], size_t *ret_count, struct err *err) ERR_MUST_CHECK;
+/* Appends what the query asks for. */
+enum err_code conflict_load(struct connection *connection, const struct conflict_query *query,
                             struct conflict_list *list, struct err *err) ERR_MUST_CHECK;
 void conflict_list_free(struct conflict_list *list);
 
@@ -50,6 +64,8 @@ void conflict_append_key(const struct conflict *conflict, struct buf *to);
 void conflict_append_value(const struct conflict *conflict, const char *column, const json_t *value, struct buf *to);
 /* Appends local time, "2024-02-29 12:34:56 CET"; "-" for 0. */
 void conflict_append_time(int64_t seconds, struct buf *to);
+/* Of a conflict with data: appends what happened in a sentence, or nothing if the kind isn't known. */
+void conflict_append_sentence(const struct conflict *conflict, struct buf *to);
 /* The row with conflict_data as an object. */
 json_t *conflict_json(const struct conflict *conflict);
 
