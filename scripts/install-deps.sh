@@ -25,6 +25,7 @@ build ninja-build         command:ninja
 build pkg-config          command:pkg-config
 build libmariadb-dev      module:libmariadb
 build libjansson-dev      module:jansson
+build libmicrohttpd-dev   module:libmicrohttpd
 build libxxhash-dev       module:libxxhash
 build uthash-dev          header:uthash.h
 build zlib1g-dev          module:zlib
@@ -41,6 +42,9 @@ check openssl             command:openssl
 check faketime            command:faketime
 check sysbench            command:sysbench
 check spin                command:spin
+check chromium            command:chromium
+check chromium-driver     command:chromedriver
+check python3-selenium    script:scripts/find-python
 fuzz  clang               command:clang
 fuzz  libclang-rt-dev     fuzzer:clang
 bench percona-toolkit     command:pt-table-checksum

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "admin/control.h"
+#include "admin/http.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "link/admission.h"
@@ -45,7 +46,7 @@ struct supervisor {
 	unsigned run;   /* counts the runs of this process */
 	bool stands_by; /* a command has the server for itself */
 
-	/* Guards the rest, which the control thread looks at: while it is held, no link that it can see is freed. */
+	/* Guards the rest, which the control and HTTP threads look at: while it is held, no link that it can see is freed. */
 	pthread_mutex_t lock;
 	struct state *state;
 	enum settings_engine engine, wanted;
@@ -60,7 +61,7 @@ struct supervisor {
 	struct verified verified;    /* how the last `syncline verify` here came out */
 };
 
-/* The control socket's commands, on its thread, with the lock held. `link_count` is 0 while the links aren't ready. */
+/* The control socket's commands, on its thread or one of the HTTP server's, with the lock held. `link_count` is 0 while the links aren't ready. */
 
 static void view_of(struct supervisor *s, size_t i, struct link_view *ret)
 {
@@ -460,6 +461,7 @@ enum err_code supervisor_run(const struct settings *settings, bool *ret_reload, 
 	s.run = ++runs;
 	s.stands_by = control_is_standing_by(settings->state_dir);
 	struct control_server *control = NULL;
+	struct http_server *http = NULL;
 	s.signal_fd = block_signals();
 	if (s.signal_fd < 0 || pipe2(s.stop_pipe, O_CLOEXEC) != 0)
 		return err_set(err, ERR_IO, "can't make a pipe: %s; raise the limit of open files", strerror(errno));
@@ -467,11 +469,14 @@ enum err_code supervisor_run(const struct settings *settings, bool *ret_reload, 
 	s.state = state_new(settings);
 	/* First the control socket: it makes sure that no other daemon runs for this node. */
 	enum err_code code = control_server_start(settings->state_dir, answer, &s, &control, err);
+	if (code == ERR_OK)
+		code = http_server_start(settings, answer, &s, &http, err);
 	if (code == ERR_OK && s.stands_by)
 		stand_by(&s);
 	else if (code == ERR_OK)
 		code = run_engines(&s, err);
 	*ret_reload = code == ERR_OK && s.reload;
+	http_server_stop(http);
 	control_server_stop(control);
 	state_free(s.state);
 	pthread_mutex_destroy(&s.lock);

@@ -45,7 +45,7 @@ struct parser {
 	struct group group;
 	unsigned node_line, server_line, mariadbd_line, datadir_line;
 	unsigned peer_lines[NODE_ID_MAX + 1];
-	unsigned nodes_line, engine_line;
+	unsigned nodes_line, engine_line, http_line;
 	bool nodes[NODE_ID_MAX + 1];
 	uint32_t wanted; /* the peer whose options go to `connection`; 0: none's */
 	struct settings_connection *connection;
@@ -314,6 +314,22 @@ static enum err_code set_sync_metadata_period(struct parser *p, const char *name
 	return ERR_OK;
 }
 
+static enum err_code set_http_listen(struct parser *p, const char *name, const char *value)
+{
+	p->http_line = p->line;
+	if (!listen_parse(value, &p->settings->http_listen))
+		return fail(p, "%s is '%.60s'; give an address in numbers and a port: 127.0.0.1:8047 or [::1]:8047", name,
+		            value);
+	return ERR_OK;
+}
+
+static enum err_code set_http_token_file(struct parser *p, const char *name, const char *value)
+{
+	(void)name;
+	p->settings->http_token_file = resolved_path(p, value);
+	return ERR_OK;
+}
+
 static const struct option_row node_options[] = {
     {"node-id", set_node_id, false},
     {"nodes", set_nodes, false},
@@ -329,6 +345,8 @@ static const struct option_row node_options[] = {
     {"retention-free-bytes", set_retention_free_bytes, false},
     {"engine", set_engine, false},
     {"sync-metadata-period", set_sync_metadata_period, false},
+    {"http-listen", set_http_listen, false},
+    {"http-token-file", set_http_token_file, false},
 };
 
 /* [syncline-server] and [syncline-peer-N]: checked here, used by Connector/C */
@@ -750,6 +768,10 @@ static enum err_code check_whole(struct parser *p)
 	if (s->datadir == NULL && p->mariadbd_line != 0)
 		return fail_at(p, p->mariadbd_line,
 		               "[mariadbd] is for a private server; add datadir = DIR to [syncline] or remove it");
+	if (s->http_listen.port != 0 && !s->http_listen.is_loopback && s->http_token_file == NULL)
+		return fail_at(p, p->http_line,
+		               "other machines reach this address, so a token is needed; add http-token-file = PATH, or listen "
+		               "on 127.0.0.1");
 	enum err_code code = check_policies(p);
 	if (code == ERR_OK)
 		code = check_places(p);
@@ -900,6 +922,7 @@ void settings_free(struct settings *s)
 	free(s->address);
 	free(s->identity_dir);
 	free(s->state_dir);
+	free(s->http_token_file);
 	free(s->datadir);
 	free(s->server_group);
 	free(s->server_where);

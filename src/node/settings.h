@@ -17,6 +17,8 @@
  *   sync-metadata-period = 5   seconds between two writes of the guide's table sync_metadata, where there is one;
  *                              0: it is left alone
  *   engine = merge             or native: who applies the peers' changes here, syncline or MariaDB's own replication
+ *   http-listen = ADDRESS:PORT where the daemon answers HTTP, beside STATE_DIR/http.sock (docs/http.md); numbers only
+ *   http-token-file = PATH     what a reader from another machine has to show, and whoever changes anything
  *   log-level = info           error, warning, info or debug
  *   datadir = DIR              if set, `syncline run` starts a private MariaDB server there and stops it at its end
  *   [mariadbd]                 only with datadir: more options for that server (bind-address, port, ssl-…)
@@ -42,6 +44,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "node/listen.h"
 #include "node/settings_policy.h"
 
 enum { NODE_ID_MAX = 64, PEERS_MAX = 63 };
@@ -75,7 +78,9 @@ struct settings {
 	uint64_t retention_free_bytes; /* or SETTINGS_FREE_BYTES_DEFAULT */
 	uint32_t sync_metadata_period_s;
 	enum settings_engine engine; /* what the daemon starts with */
-	char *server_group;          /* "syncline-server" */
+	struct listen_place http_listen;
+	char *http_token_file; /* absolute; NULL: none */
+	char *server_group;    /* "syncline-server" */
 	char *server_where;
 	size_t peer_count;
 	struct settings_peer peers[PEERS_MAX];

@@ -122,6 +122,33 @@ static void defaults(void **state)
 	settings_free(&s);
 }
 
+/* A monitoring that is refused to read what it may, or a door to the network that takes itself for a local one. */
+static void http(void **state)
+{
+	(void)state;
+	struct settings s;
+	load(NODE SERVER, &s);
+	assert_int_equal(s.http_listen.port, 0);
+	assert_null(s.http_token_file);
+	settings_free(&s);
+	load(NODE "http-listen = 127.8.0.1:8047\n" SERVER, &s);
+	assert_true(s.http_listen.is_loopback);
+	assert_string_equal(s.http_listen.host, "127.8.0.1");
+	assert_int_equal(s.http_listen.port, 8047);
+	settings_free(&s);
+	load(NODE "http_listen = [::1]:65535\n" SERVER, &s);
+	assert_true(s.http_listen.is_loopback);
+	assert_true(s.http_listen.is_ipv6);
+	assert_string_equal(s.http_listen.host, "::1");
+	settings_free(&s);
+	load(NODE "http-listen = 0.0.0.0:1\nhttp-token-file = token\n" SERVER, &s);
+	assert_false(s.http_listen.is_loopback);
+	char *token = mem_printf("%s/token", dir);
+	assert_string_equal(s.http_token_file, token);
+	free(token);
+	settings_free(&s);
+}
+
 static void check_retention(const char *value, uint64_t bytes)
 {
 	struct settings s;
@@ -231,6 +258,24 @@ static const struct refusal refusals[] = {
     {NODE "retention-bytes = 1048577T\n", 5, "give a number of bytes"},
     {NODE "retention-bytes = 99999999999999999999\n", 5, "give a number of bytes"},
     {NODE "retention-free-bytes = 10%\n", 5, "give a number of bytes"},
+    /* HTTP: what isn't surely this machine alone must not be taken for it */
+    {NODE "http-listen = 8047\n", 5, "give an address in numbers"},
+    {NODE "http-listen = localhost:8047\n", 5, "give an address in numbers"},
+    {NODE "http-listen = 127.0.0.1\n", 5, "give an address in numbers"},
+    {NODE "http-listen = 127.0.0.1:\n", 5, "give an address in numbers"},
+    {NODE "http-listen = 127.0.0.1:0\n", 5, "give an address in numbers"},
+    {NODE "http-listen = 127.0.0.1:65536\n", 5, "give an address in numbers"},
+    {NODE "http-listen = 127.0.0.1:+80\n", 5, "give an address in numbers"},
+    {NODE "http-listen = 127.1:8047\n", 5, "give an address in numbers"},
+    {NODE "http-listen = ::1:8047\n", 5, "give an address in numbers"},
+    {NODE "http-listen = [::1]\n", 5, "give an address in numbers"},
+    {NODE "http-listen = [::1\n", 5, "give an address in numbers"},
+    {NODE "http-listen = [127.0.0.1]:8047\n", 5, "give an address in numbers"},
+    {NODE "http-listen = 0.0.0.0:8047\n" SERVER, 5, "add http-token-file"},
+    {NODE "http-listen = [::]:8047\n" SERVER, 5, "add http-token-file"},
+    {NODE "http-listen = [::ffff:127.0.0.1]:8047\n" SERVER, 5, "add http-token-file"},
+    {NODE "http-listen = 128.0.0.1:8047\n" SERVER, 5, "add http-token-file"},
+    {NODE "http-token-file =\n", 5, "has no value"},
     /* policies */
     {NODE "conflict-policy = gates\n", 5, "write DB: POLICY"},
     {NODE "conflict-policy = gates.: max\n", 5, "write DB: POLICY"},
@@ -526,6 +571,7 @@ int main(void)
 	    cmocka_unit_test(defaults),
 	    cmocka_unit_test(bytes_have_units),
 	    cmocka_unit_test(nodes_are_those_named_or_the_peers),
+	    cmocka_unit_test(http),
 	    cmocka_unit_test(wrong_files_are_refused),
 	    cmocka_unit_test(wrong_bytes_are_refused),
 	    cmocka_unit_test(missing_file),
