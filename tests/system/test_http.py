@@ -13,10 +13,14 @@ import threading
 
 import pytest
 
-from conftest import Lab, run, tell, wait_for
+from conftest import ROOT, Lab, run, tell, wait_for
 
 TOKEN = "0123456789abcdef-secret"
 CONNECTIONS_MAX = 32  # in src/admin/http.c
+
+
+def metric_names(text):
+    return set(re.findall(r"\b(?:syncline|mysql)_[a-z_]+\b", text))
 
 
 def free_port():
@@ -141,6 +145,11 @@ def test_reading(lab):
     for line in metrics.splitlines():
         assert re.fullmatch(r"# (HELP|TYPE) \w+ .+|\w+(\{(\w+=\"([^\"\\]|\\.)*\",?)+\})? -?\d+", line), line
     assert 'syncline_link_state{peer="2",state="live"} 1' in metrics and "mysql_up 1" in metrics
+    documented = metric_names((ROOT / "docs/http.md").read_text())
+    assert metric_names(metrics) <= documented
+    for file in ("prometheus/alerts.yml", "grafana/syncline.json"):  # an alert on a metric that isn't there is silent for ever
+        used = metric_names((ROOT / "contrib" / file).read_text())
+        assert used and used <= documented, file
 
 
 def test_conflicts(lab):
