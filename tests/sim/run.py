@@ -31,7 +31,7 @@ BROKEN = ("settle-early", "no-decision", "out-of-order", "no-marks", "early-chec
 # What only a known run notices soon.
 RARE = [
     ("no-certify", 595, 1500, 32731),
-    ("few-locks", 215, 2000, 12299),
+    ("few-locks", 1378, 1000, 65503),
     ("late-checkpoint", 185, 1500, 32731),
     ("raw-times", 250, 1500, 65503),
 ]
