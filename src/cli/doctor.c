@@ -51,6 +51,9 @@ static void take_daemon(struct examination *e)
 	}
 	d->server_state = e->status.server_state;
 	d->server_why = e->status.server_why;
+	d->engine = e->status.engine;
+	d->engine_why = e->status.engine_why;
+	d->is_switching = e->status.engine_switching;
 	for (size_t i = 0; i < e->status.link_count; i++) {
 		const struct link_status *link = &e->status.links[i];
 		d->links[d->link_count++] = (struct daemon_link_facts){.peer = link->peer,

@@ -10,11 +10,19 @@
 #define DISK_LOW_BYTES (UINT64_C(5) << 30)
 enum { DISK_LOW_PART = 10, MIB = 1 << 20 };
 
+/* Which the daemon respects. */
+static bool is_stopped_by_hand(const struct facts *facts, const struct daemon_link_facts *link)
+{
+	return facts_is_native(facts) && strstr(link->why, "STOP SLAVE") != NULL;
+}
+
 static void check_link(const struct facts *facts, const struct daemon_link_facts *link, struct findings *to)
 {
 	const char *file = facts->settings->file;
 	uint32_t node = facts->settings->node_id;
 	char *name = mem_printf("link %u", (unsigned)link->peer);
+	const struct slave_facts *slave = facts_slave(facts, link->peer);
+	const char *slave_name = slave != NULL ? slave->name : "";
 	if (link->is_paused)
 		finding_set_fix(findings_add(to, FINDING_LINK_PAUSED, node, name,
 		                             "the link from node %u is paused: nothing of what is written there arrives",
@@ -26,6 +34,15 @@ static void check_link(const struct facts *facts, const struct daemon_link_facts
 		                "mend the cause, it tries again by itself; or pass the transaction over: syncline skip "
 		                "--defaults-file=%s %s",
 		                file, link->transaction);
+	else if (strcmp(link->state, "must rejoin") == 0)
+		finding_set_fix(findings_add(to, FINDING_MUST_REJOIN, node, name,
+		                             "node %u no longer has in its log what this node lacks: %s", (unsigned)link->peer,
+		                             link->why),
+		                "syncline rejoin --defaults-file=%s", file);
+	else if (strcmp(link->state, "stopped") == 0 && is_stopped_by_hand(facts, link))
+		finding_set_fix(findings_add(to, FINDING_LINK_STOPPED, node, name, "the link from node %u is stopped: %s",
+		                             (unsigned)link->peer, link->why),
+		                "START SLAVE%s%s%s", *slave_name ? " '" : "", slave_name, *slave_name ? "'" : "");
 	else if (strcmp(link->state, "stopped") == 0)
 		finding_set_fix(findings_add(to, FINDING_LINK_STOPPED, node, name, "the link from node %u is stopped: %s",
 		                             (unsigned)link->peer, link->why),
@@ -60,15 +77,19 @@ void check_daemon(const struct facts *facts, struct findings *to)
 	const struct daemon_facts *d = &facts->daemon;
 	const struct settings *s = facts->settings;
 	if (!d->is_running) {
-		finding_set_fix(findings_add(to, FINDING_NO_DAEMON, s->node_id, "daemon",
-		                             "the daemon of this node doesn't run, or can't be asked: %s", d->why),
-		                "syncline run --defaults-file=%s", s->file);
+		finding_set_fix(
+		    findings_add(to, FINDING_NO_DAEMON, s->node_id, "daemon",
+		                 "the daemon of this node doesn't run, or can't be asked%s: %s",
+		                 facts_is_native(facts) ? " (MariaDB's replication goes on, but nobody watches it)" : "",
+		                 d->why),
+		    "syncline run --defaults-file=%s", s->file);
 		return;
 	}
 	check_age(facts, to);
 	if (strcmp(d->server_state, "live") != 0)
-		finding_set_fix(findings_add(to, FINDING_LOG_NOT_READ, s->node_id, "server",
-		                             "the daemon doesn't read this node's log up to now%s%s",
+		finding_set_fix(findings_add(to, FINDING_LOG_NOT_READ, s->node_id, "server", "the daemon %s%s%s",
+		                             facts_is_native(facts) ? "doesn't reach this node's server"
+		                                                    : "doesn't read this node's log up to now",
 		                             *d->server_why ? ": " : "", d->server_why),
 		                "look again in a minute; if it stays so, see the daemon's log");
 	for (size_t i = 0; i < d->link_count; i++)
@@ -115,6 +136,7 @@ void check_all(const struct facts *facts, struct findings *to)
 	check_peers(facts, to);
 	check_schemas(facts, to);
 	check_daemon(facts, to);
+	check_native(facts, to);
 	check_disks(facts, to);
 	check_questions(facts, to);
 	findings_sort(to);

@@ -19,6 +19,7 @@ void check_tables(const struct facts *facts, struct findings *to);   /* what is 
 void check_cascades(const struct facts *facts, struct findings *to); /* and its foreign keys */
 void check_peers(const struct facts *facts, struct findings *to); /* what must not, or must, be the same on two nodes */
 void check_schemas(const struct facts *facts, struct findings *to); /* tables that differ between nodes */
+void check_native(const struct facts *facts, struct findings *to);  /* the engines, MariaDB's own replication */
 void check_daemon(const struct facts *facts, struct findings *to);
 void check_disks(const struct facts *facts, struct findings *to);
 
@@ -26,6 +27,10 @@ void check_disks(const struct facts *facts, struct findings *to);
  * What the next AUTO_INCREMENT number is doesn't count. The lines are borrowed from the texts and end
  * at a line break. */
 bool check_first_difference(const char *a, const char *b, const char **ret_a, const char **ret_b);
+
+enum { CHECK_PLACE_MAX = 600 };
+/* Where an option goes: into the file that MariaDB reads, or into ours for a private server. */
+void check_option_place(const struct settings *settings, uint32_t node, char ret_text[CHECK_PLACE_MAX]);
 
 /* `sh\_op`.*, as GRANT wants it, where _ alone would be any character. */
 void check_append_scope(struct buf *to, const char *database);

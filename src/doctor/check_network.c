@@ -128,6 +128,10 @@ static const char *const peer_privileges[] = {"REPLICATION SLAVE", "BINLOG MONIT
  * foreign keys. */
 static const char *const own_privileges[] = {
     "REPLICATION SLAVE", "BINLOG MONITOR", "BINLOG ADMIN", "BINLOG REPLAY", "SET USER", "PROCESS", NULL};
+/* What engine = native sets up and watches takes besides; SUPER keeps a password out of the server's log of statements. */
+static const char *const own_native_privileges[] = {"SUPER", "REPLICATION SLAVE ADMIN", "SLAVE MONITOR", NULL};
+/* MariaDB's own replication from a peer takes the first; what the merge engine takes besides is no fault before. */
+static const char *const peer_native_privileges[] = {"REPLICATION SLAVE", NULL};
 static const char *const own_database_privileges[] = {
     "SELECT",     "INSERT",      "UPDATE",         "DELETE",        "CREATE", "DROP",    "ALTER", "INDEX",
     "REFERENCES", "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EVENT",  "TRIGGER", NULL};
@@ -136,7 +140,8 @@ static const char *const own_database_privileges[] = {
 static bool is_in_super(const struct server_facts *s, const char *privilege)
 {
 	return facts_version(s) < VERSION_SUPER_SPLIT && facts_is_granted(s, "SUPER", NULL) &&
-	       (strncmp(privilege, "BINLOG ", 7) == 0 || strcmp(privilege, "SET USER") == 0);
+	       (strncmp(privilege, "BINLOG ", 7) == 0 || strcmp(privilege, "SET USER") == 0 ||
+	        strcmp(privilege, "REPLICATION SLAVE ADMIN") == 0 || strcmp(privilege, "SLAVE MONITOR") == 0);
 }
 
 static void append_missing(const struct server_facts *s, const char *const *privileges, const char *database,
@@ -170,8 +175,9 @@ static void add_missing(const struct server_facts *s, enum finding_code code, st
 			check_append_scope(&scope, database);
 		else
 			buf_append_str(&scope, "*.*");
-		struct finding *f = findings_add(to, code, s->node, subject, "the account %s lacks %s on %s", s->account,
-		                                 buf_str(missing), subject);
+		struct finding *f =
+		    findings_add(to, code, s->node, subject, "the account %s lacks %s on %s%s", s->account, buf_str(missing),
+		                 subject, code == FINDING_PEER_MERGE ? ", which engine = merge would want" : "");
 		finding_set_fix(f, "on node %u: GRANT %s ON %s TO %s", (unsigned)s->node, buf_str(missing), buf_str(&scope),
 		                s->account);
 	}
@@ -186,6 +192,8 @@ static void check_privileges(const struct facts *facts, struct findings *to)
 	const struct server_facts *own = &facts->own;
 	if (own->grant_count > 0) {
 		append_missing(own, own_privileges, NULL, &missing);
+		if (facts_is_native(facts))
+			append_missing(own, own_native_privileges, NULL, &missing);
 		add_missing(own, FINDING_OWN_PRIVILEGES, &missing, NULL, to);
 		for (size_t i = 0; i <= facts->settings->database_count; i++) {
 			const char *database = i > 0 ? facts->settings->databases[i - 1] : SYNCLINE_SCHEMA;
@@ -197,10 +205,19 @@ static void check_privileges(const struct facts *facts, struct findings *to)
 		const struct server_facts *peer = &facts->peers[i];
 		if (!peer->is_reached || peer->grant_count == 0)
 			continue;
+		enum finding_code code = FINDING_PEER_PRIVILEGES;
+		if (facts_is_native(facts)) {
+			append_missing(peer, peer_native_privileges, NULL, &missing);
+			if (missing.size > 0) {
+				add_missing(peer, code, &missing, NULL, to);
+				continue;
+			}
+			code = FINDING_PEER_MERGE;
+		}
 		append_missing(peer, peer_privileges, NULL, &missing);
-		add_missing(peer, FINDING_PEER_PRIVILEGES, &missing, NULL, to);
+		add_missing(peer, code, &missing, NULL, to);
 		append_missing(peer, (const char *const[]){"SELECT", NULL}, SYNCLINE_SCHEMA, &missing);
-		add_missing(peer, FINDING_PEER_PRIVILEGES, &missing, SYNCLINE_SCHEMA, to);
+		add_missing(peer, code, &missing, SYNCLINE_SCHEMA, to);
 	}
 	buf_free(&missing);
 }

@@ -76,11 +76,12 @@ static void check_clock(const struct server_facts *peer, struct findings *to)
 	    "let both machines' clocks be set by NTP: timedatectl set-ntp true");
 }
 
-static void check_published(const struct settings *s, const struct server_facts *peer, struct findings *to)
+static void check_published(const struct settings *s, const struct server_facts *peer, bool is_native,
+                            struct findings *to)
 {
 	if (!peer->has_policies)
 		return;
-	if (peer->policies_differ != NULL && *peer->policies_differ != '\0')
+	if (!is_native && peer->policies_differ != NULL && *peer->policies_differ != '\0')
 		finding_set_fix(
 		    findings_add(to, FINDING_POLICIES, peer->node, peer->policies_differ,
 		                 "conflict-policy is another on node %u for %s: rows in conflict won't come out equal",
@@ -121,7 +122,9 @@ void check_peers(const struct facts *facts, struct findings *to)
 			check_ids(&facts->peers[j], peer, to);
 			check_numbers(facts->settings, &facts->peers[j], peer, to);
 		}
-		check_clock(peer, to);
-		check_published(facts->settings, peer, to);
+		bool is_native = facts_is_native(facts);
+		if (!is_native || peer->engine == NULL || strcmp(peer->engine, settings_engine_name(ENGINE_NATIVE)) != 0)
+			check_clock(peer, to); /* else nobody asks which write is the later one */
+		check_published(facts->settings, peer, is_native, to);
 	}
 }

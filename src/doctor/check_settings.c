@@ -6,26 +6,23 @@
 #include "doctor/check.h"
 #include "sql/requirements.h"
 
-enum { PLACE_MAX = 600 };
-
-/* Where an option goes: into the file that MariaDB reads, or into ours for a private server. */
-static void place_of(const struct settings *s, uint32_t node, char text[PLACE_MAX])
+void check_option_place(const struct settings *s, uint32_t node, char text[CHECK_PLACE_MAX])
 {
 	if (node != s->node_id)
-		snprintf(text, PLACE_MAX, "under [mysqld] on node %u", (unsigned)node);
+		snprintf(text, CHECK_PLACE_MAX, "under [mysqld] on node %u", (unsigned)node);
 	else if (s->datadir != NULL)
-		snprintf(text, PLACE_MAX, "under [mariadbd] in %s", s->file);
+		snprintf(text, CHECK_PLACE_MAX, "under [mariadbd] in %s", s->file);
 	else
-		snprintf(text, PLACE_MAX, "under [mysqld]");
+		snprintf(text, CHECK_PLACE_MAX, "under [mysqld]");
 }
 
 static void add(const struct facts *facts, const struct server_facts *server, const struct requirement *r,
                 const struct requirement_node *node, const char *is, struct findings *to)
 {
-	char wanted[REQUIREMENT_VALUE_MAX], option[REQUIREMENT_VALUE_MAX], place[PLACE_MAX];
+	char wanted[REQUIREMENT_VALUE_MAX], option[REQUIREMENT_VALUE_MAX], place[CHECK_PLACE_MAX];
 	requirement_wanted(r, node, wanted);
 	requirement_option(r, node, option);
-	place_of(facts->settings, server->node, place);
+	check_option_place(facts->settings, server->node, place);
 	struct finding *f =
 	    findings_add(to, finding_code_of(r->variable), server->node, r->variable, "%s is %s and should be %s%s: %s",
 	                 r->variable, *is ? is : "empty", wanted,

@@ -20,20 +20,22 @@ static char *quoted(const char *database, const char *name)
 	return copy;
 }
 
-static void check_table(const struct server_facts *own, const struct table_facts *t, struct findings *to)
+static void check_table(const struct facts *facts, const struct table_facts *t, struct findings *to)
 {
+	const struct server_facts *own = &facts->own;
+	bool is_native = facts_is_native(facts);
 	char *name = mem_printf("%s.%s", t->database, t->name), *sql = quoted(t->database, t->name);
 	if (t->engine[0] != '\0' && strcasecmp(t->engine, "InnoDB") != 0)
 		finding_set_fix(
 		    findings_add(to, FINDING_ENGINE, own->node, name,
-		                 "table %s is stored by %s, which can't commit together with the rest: it stops links", name,
-		                 t->engine),
+		                 "table %s is stored by %s, which can't commit together with the rest: %s", name, t->engine,
+		                 is_native ? "after a crash it differs, or stops the replication" : "it stops links"),
 		    "ALTER TABLE %s ENGINE=InnoDB, on every node", sql);
 	if (!t->has_key)
 		finding_set_fix(findings_add(to, FINDING_NO_KEY, own->node, name,
-		                             "table %s has no primary key: conflicts on its rows can't be seen, and nodes may "
-		                             "differ",
-		                             name),
+		                             "table %s has no primary key: %s, and nodes may differ", name,
+		                             is_native ? "the replication looks through all of it for each row"
+		                                       : "conflicts on its rows can't be seen"),
 		                "ALTER TABLE %s ADD PRIMARY KEY (…), with columns that tell its rows apart", sql);
 	free(sql);
 	free(name);
@@ -98,7 +100,7 @@ void check_tables(const struct facts *facts, struct findings *to)
 			             "database %s is not here yet; it comes when some node creates it",
 			             facts->settings->databases[i]);
 	for (size_t i = 0; i < own->table_count; i++)
-		check_table(own, &own->tables[i], to);
+		check_table(facts, &own->tables[i], to);
 	for (size_t i = 0; i < own->trigger_count; i++) {
 		const struct trigger_facts *t = &own->triggers[i];
 		char *name = mem_printf("%s.%s", t->database, t->name);

@@ -99,6 +99,22 @@ unsigned facts_version(const struct server_facts *s)
 	return major * 100 + minor;
 }
 
+bool facts_is_native(const struct facts *f)
+{
+	const char *engine = f->daemon.is_running ? f->daemon.engine : f->own.engine;
+	if (engine == NULL)
+		engine = settings_engine_name(f->settings->engine);
+	return strcmp(engine, settings_engine_name(ENGINE_NATIVE)) == 0;
+}
+
+const struct slave_facts *facts_slave(const struct facts *f, uint32_t peer)
+{
+	for (size_t i = 0; i < f->own.slave_count; i++)
+		if (f->own.slaves[i].peer == peer)
+			return &f->own.slaves[i];
+	return NULL;
+}
+
 bool facts_is_remote(const struct server_facts *s)
 {
 	return s->where[0] != '/' && strncmp(s->where, "127.", 4) != 0 && strncmp(s->where, "[::1]", 5) != 0;

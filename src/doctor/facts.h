@@ -42,6 +42,21 @@ struct sequence_facts {
 	int64_t increment;
 };
 
+/* A replication connection of MariaDB's own from a peer, as engine = native has them. */
+struct slave_facts {
+	uint32_t peer;
+	const char *name; /* "" in a pair */
+	bool exists;      /* else the rest is empty */
+	bool io_runs, sql_runs;
+	bool uses_gtid;            /* from @@gtid_slave_pos */
+	const char *error;         /* it stopped with; "" if by hand */
+	const char *filter;        /* replicate_wild_do_table */
+	const char *other_filters; /* "replicate_do_db = d", "" if there are none */
+};
+
+/* Whether a server starts replicating before anybody has set a filter. */
+enum slave_start { SLAVE_START_UNKNOWN, SLAVE_START_BY_US, SLAVE_START_BY_ITSELF };
+
 /* Of one server. A peer's has what its account may see. */
 struct server_facts {
 	uint32_t node;
@@ -66,6 +81,12 @@ struct server_facts {
 	const char *policies_differ; /* "shop.t, shop.u" */
 	size_t published_count;
 	const char **published; /* the databases that it replicates */
+	/* The mark of its last engine, "merge" or "native"; NULL: not known. */
+	const char *engine;
+	/* This node's own, with engine = native. */
+	size_t slave_count;
+	struct slave_facts *slaves;
+	enum slave_start slave_start;
 	/* Its clock minus this node's server's, and how far off that may be. */
 	bool has_clock;
 	int64_t clock_offset_us, clock_error_us;
@@ -88,6 +109,8 @@ struct daemon_facts {
 	bool is_running;
 	const char *why; /* it doesn't answer */
 	const char *server_state, *server_why;
+	const char *engine, *engine_why; /* that runs; why it isn't the one that was asked for, "" if it is */
+	bool is_switching;
 	size_t link_count;
 	struct daemon_link_facts links[PEERS_MAX];
 };
@@ -127,6 +150,9 @@ bool facts_is_granted(const struct server_facts *server, const char *privilege, 
 /* 1011 for "10.11.19-MariaDB", 0 if it isn't MariaDB. */
 unsigned facts_version(const struct server_facts *server);
 bool facts_is_on(const struct server_facts *server, const char *variable);
+/* This node's engine is native: what runs, or else what ran last, or else what the settings say. */
+bool facts_is_native(const struct facts *facts);
+const struct slave_facts *facts_slave(const struct facts *facts, uint32_t peer); /* NULL: not known */
 /* A peer that is reached through a network: neither by a socket nor by this machine's own address. */
 bool facts_is_remote(const struct server_facts *server);
 

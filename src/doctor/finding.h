@@ -70,10 +70,21 @@ enum severity {
 	X(FINDING_LINK_CONNECTING, "SL063", WARNING, "a link has no connection")                                           \
 	X(FINDING_LOG_NOT_READ, "SL064", WARNING, "the daemon doesn't read this node's log")                               \
 	X(FINDING_OLD_SETTINGS, "SL065", WARNING, "the daemon has other settings")                                         \
+	X(FINDING_MUST_REJOIN, "SL066", ERROR, "this node must rejoin")                                                    \
 	X(FINDING_DISK_LOW, "SL070", WARNING, "a disk that is nearly full")                                                \
 	X(FINDING_DISK_FULL, "SL071", ERROR, "a disk that is full")                                                        \
 	X(FINDING_DISK_HIDDEN, "SL072", INFO, "a disk that can't be looked at")                                            \
-	X(FINDING_NOT_ASKED, "SL080", WARNING, "a server that didn't answer a question")
+	X(FINDING_NOT_ASKED, "SL080", WARNING, "a server that didn't answer a question")                                   \
+	X(FINDING_OTHER_ENGINE, "SL090", WARNING, "another engine than the one asked for")                                 \
+	X(FINDING_NO_SLAVE_UPDATES, "SL091", WARNING, "log_slave_updates")                                                 \
+	X(FINDING_SLAVE_START, "SL092", WARNING, "skip_slave_start")                                                       \
+	X(FINDING_DUPLICATES, "SL093", ERROR, "gtid_ignore_duplicates")                                                    \
+	X(FINDING_SLAVE_FILTER, "SL094", ERROR, "replication with another filter")                                         \
+	X(FINDING_SLAVE_STOPPED, "SL095", ERROR, "replication that doesn't run")                                           \
+	X(FINDING_SLAVE_NO_GTID, "SL096", ERROR, "replication without GTIDs")                                              \
+	X(FINDING_POLICIES_IDLE, "SL097", INFO, "conflict-policy with an engine that resolves nothing")                    \
+	X(FINDING_TWO_ENGINES, "SL098", INFO, "two nodes with different engines")                                          \
+	X(FINDING_PEER_MERGE, "SL099", INFO, "an account on a peer that merge can't use")
 
 enum finding_code {
 #define X(name, code, severity, title) name,

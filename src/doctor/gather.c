@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "doctor/gather_native.h"
 #include "link/policies.h"
 #include "sql/connection.h"
 #include "sql/server.h"
@@ -326,6 +327,30 @@ static void ask_policies(struct gatherer *g)
 	buf_free(&differing);
 }
 
+static void take_engine(void *context, unsigned count, const char *const *v)
+{
+	struct gatherer *g = context;
+	(void)count;
+	g->server->engine = keep(g, v[0]);
+}
+
+/* A node that never was native has no mark, but the table. */
+static void ask_engine(struct gatherer *g)
+{
+	ask(g, "the engine", "SELECT COALESCE((SELECT engine FROM " SYNCLINE_SCHEMA ".engine WHERE one = 1), 'merge')",
+	    take_engine);
+}
+
+static void ask_replication(struct gatherer *g)
+{
+	struct err err;
+	if (g->server->engine == NULL || strcmp(g->server->engine, settings_engine_name(ENGINE_NATIVE)) != 0)
+		return;
+	if (!g->is_lost && gather_slaves(g->facts, g->connection, &err) != ERR_OK)
+		note(g, "MariaDB's own replication", &err);
+	gather_slave_start(g->facts);
+}
+
 /* A server's clock minus this machine's monotonic one, and half of what the answer took. */
 static bool sample_clock(struct gatherer *g, int64_t *ret_us, int64_t *ret_error_us)
 {
@@ -387,6 +412,7 @@ static void gather_peer(struct gatherer *own, const struct settings_peer *peer, 
 	} else {
 		ask_server(&g);
 		compare_clocks(own, &g);
+		ask_engine(&g);
 		ask_policies(&g);
 		ask_schemas(&g);
 	}
@@ -412,9 +438,11 @@ enum err_code gather_facts(const struct settings *settings, struct facts *ret_fa
 	enum err_code code = open_server(&own, settings->server_group, err);
 	if (code == ERR_OK) {
 		ask_server(&own);
+		ask_engine(&own);
 		ask_policies(&own);
 		ask_schemas(&own);
 		ask_own_schemas(&own);
+		ask_replication(&own);
 		for (size_t i = 0; i < settings->peer_count; i++)
 			gather_peer(&own, &settings->peers[i], &f.peers[f.peer_count++]);
 		gather_disks(&f);

@@ -72,15 +72,20 @@ static void append_pattern(struct buf *to, const char *database)
 	buf_append_str(to, ".%");
 }
 
+void native_append_patterns(char *const *databases, size_t database_count, struct buf *to)
+{
+	for (size_t i = 0; i < database_count; i++) {
+		if (i > 0)
+			buf_append_u8(to, ',');
+		append_pattern(to, databases[i]);
+	}
+}
+
 void native_append_filter(char *const *databases, size_t database_count, struct buf *to)
 {
 	static const char *const others[] = {"do_db", "ignore_db", "do_table", "ignore_table", "wild_ignore_table"};
 	struct buf patterns = {0};
-	for (size_t i = 0; i < database_count; i++) {
-		if (i > 0)
-			buf_append_u8(&patterns, ',');
-		append_pattern(&patterns, databases[i]);
-	}
+	native_append_patterns(databases, database_count, &patterns);
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
 		buf_printf(to, "SET GLOBAL replicate_%s='';", others[i]);
 	buf_append_str(to, "SET GLOBAL replicate_wild_do_table=");
@@ -174,6 +179,7 @@ static void take_column(struct native_status *s, struct log_place *read, const c
 		size_t size;
 	} texts[] = {{"Last_IO_Error", s->io_error, sizeof s->io_error},
 	             {"Last_SQL_Error", s->sql_error, sizeof s->sql_error},
+	             {"Using_Gtid", s->gtid_mode, sizeof s->gtid_mode},
 	             {"Master_Host", s->host, sizeof s->host},
 	             {"Relay_Master_Log_File", s->log_file, sizeof s->log_file},
 	             {"Master_Log_File", read->file, sizeof read->file}};
@@ -185,8 +191,6 @@ static void take_column(struct native_status *s, struct log_place *read, const c
 		s->io_connects = strcmp(value, "Connecting") == 0 || strcmp(value, "Preparing") == 0;
 	} else if (strcmp(name, "Slave_SQL_Running") == 0) {
 		s->sql_runs = is_yes(value);
-	} else if (strcmp(name, "Using_Gtid") == 0) {
-		s->uses_gtid = strcmp(value, "No") != 0;
 	} else if (strcmp(name, "Last_IO_Errno") == 0) {
 		s->io_errno = (unsigned)strtoul(value, NULL, 10);
 	} else if (strcmp(name, "Last_SQL_Errno") == 0) {
@@ -235,6 +239,7 @@ enum err_code native_status(struct connection *connection, struct native_status 
 	mysql_free_result(result);
 	hide_error(status.io_errno, status.io_error, sizeof status.io_error);
 	hide_error(status.sql_errno, status.sql_error, sizeof status.sql_error);
+	status.uses_gtid = status.exists && strcmp(status.gtid_mode, "No") != 0;
 	status.is_drained =
 	    status.exists && status.log_position == read.position && strcmp(status.log_file, read.file) == 0;
 	*ret_status = status;

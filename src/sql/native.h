@@ -30,6 +30,7 @@ void native_append_change_master(const struct native_source *source, struct buf 
  * default database: with rows in the log replicate_do_db means the table's database, but for DDL the session's, so a
  * CREATE TABLE a.t from within another database would be left out, and one of another database's from within ours
  * wouldn't. */
+void native_append_patterns(char *const *databases, size_t database_count, struct buf *to); /* "a.%,b.%" */
 void native_append_filter(char *const *databases, size_t database_count, struct buf *to);
 
 enum err_code native_select(struct connection *connection, const char *name, struct err *err) ERR_MUST_CHECK;
@@ -46,6 +47,7 @@ struct native_status {
 	bool io_runs, io_connects, sql_runs;
 	bool is_drained; /* all that was read is applied */
 	bool uses_gtid;
+	char gtid_mode[16]; /* "No", "Slave_Pos", "Current_Pos" */
 	unsigned io_errno, sql_errno;
 	char io_error[512], sql_error[512];
 	char host[256];

@@ -2,6 +2,7 @@
 servers but MariaDB, gets it set up and watched, and may go over to the other engine and back while the gates are in
 use."""
 
+import json
 import os
 import subprocess
 import threading
@@ -240,7 +241,7 @@ def test_killed_at_a_step(lab, step):
 
 def test_stopped_is_shown(lab):
     """MariaDB's replication stops at a row that doesn't fit, in silence. The owner must see that, at what, and what to
-    do; and one who stopped it by hand mustn't find it started again behind his back."""
+    do; the doctor must see a filter or a position that somebody else set; and one who stopped it by hand mustn't find it started again behind his back."""
     engine(lab, 2, "native")
     lab.sql(2, "SET SESSION sql_log_bin=0", "INSERT INTO d.t (id, node, v) VALUES (1001, 2, 2)")
     lab.sql(1, "INSERT INTO d.t (id, node, v) VALUES (1001, 1, 1)", "INSERT INTO d.t (id, node, v) VALUES (1003, 1, 1)")
@@ -251,11 +252,21 @@ def test_stopped_is_shown(lab):
     run("skip", f"--defaults-file={settings(lab, 2)}", link["transaction"])
     lab.wait()
     lab.assert_equal()
-    lab.sql(2, "STOP SLAVE")
+    assert codes(lab, 2) == ["SL098"] and codes(lab, 1) == ["SL098"]
+    lab.sql(2, "STOP SLAVE", "SET GLOBAL replicate_do_db='d'")
     link = lab.wait_state(2, 1, "stopped")
     assert "START SLAVE" in link["why"], link
-    lab.sql(2, "START SLAVE")
+    options = lab.dir / "node2" / "my.cnf"
+    before = options.read_text()
+    options.write_text(before.replace("skip_slave_start", "skip-slave-start = OFF #"))
+    assert codes(lab, 2) == ["SL061", "SL092", "SL094", "SL098"]
+    options.write_text(before)
+    lab.kill(2, "--daemon")
+    lab.sql(2, "CHANGE MASTER TO MASTER_USE_GTID=no")
+    assert codes(lab, 2) == ["SL060", "SL094", "SL095", "SL096", "SL098"]
+    lab.start(2, "--daemon")
     lab.wait_state(2, 1, "live")
+    assert codes(lab, 2) == ["SL098"]
 
 
 def test_pause_and_restarts(lab):
@@ -330,14 +341,24 @@ def test_not_running(lab):
     assert lab.status(1)["engine"] == "native"
 
 
-def adopt(lab, node, *options):
+def on_node(lab, node, command, *options):
     """On the node itself: it has to reach the other one."""
     spaces = f"/proc/{lab.server_pid(node)}/ns"
     enter = ["nsenter", f"--net={spaces}/net"]
     if os.readlink(f"{spaces}/user") != os.readlink("/proc/self/ns/user"):
         enter += [f"--user={spaces}/user", "--preserve-credentials"]
-    return subprocess.run([*enter, SYNCLINE, "adopt", f"--defaults-file={settings(lab, node)}", *options],
+    return subprocess.run([*enter, SYNCLINE, command, f"--defaults-file={settings(lab, node)}", *options],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT_S)
+
+
+def adopt(lab, node, *options):
+    return on_node(lab, node, "adopt", *options)
+
+
+def codes(lab, node):
+    """Of the doctor's findings, those that say more than that this is a lab."""
+    findings = json.loads(on_node(lab, node, "doctor", "--json").stdout)["findings"]
+    return sorted({f["code"] for f in findings} - {"SL024", "SL059"})
 
 
 PASSWORD = "it's a \\ secret"

@@ -570,6 +570,149 @@ static void test_disks(void **state)
 	expect(w, "SL072");
 }
 
+/* Node 1 of a pair with engine = native, its replication in order. */
+static struct slave_facts *make_native(struct world *w)
+{
+	static struct slave_facts slave;
+	static struct variable_facts more[VARIABLES];
+	struct server_facts *own = &w->facts.own;
+	slave = (struct slave_facts){.peer = 2,
+	                             .name = "",
+	                             .exists = true,
+	                             .io_runs = true,
+	                             .sql_runs = true,
+	                             .uses_gtid = true,
+	                             .error = "",
+	                             .filter = "sh\\_op.%",
+	                             .other_filters = ""};
+	memcpy(more, own->variables, HEALTHY * sizeof *more);
+	more[HEALTHY] = (struct variable_facts){"log_slave_updates", "ON"};
+	more[HEALTHY + 1] = (struct variable_facts){"gtid_ignore_duplicates", "OFF"};
+	own->variables = more;
+	own->variable_count = HEALTHY + 2;
+	own->slaves = &slave;
+	own->slave_count = 1;
+	own->slave_start = SLAVE_START_BY_US;
+	own->engine = w->facts.peers[0].engine = w->facts.daemon.engine = "native";
+	w->facts.daemon.engine_why = "";
+	w->settings.engine = ENGINE_NATIVE;
+	return &slave;
+}
+
+/* With MariaDB's own replication nobody but the doctor tells that it lets too much in, or that there is no way back. */
+static void test_native(void **state)
+{
+	struct world *w = *state;
+	struct slave_facts *slave = make_native(w);
+	struct server_facts *own = &w->facts.own, *peer = &w->facts.peers[0];
+	expect(w, "");
+	set(own, "log_slave_updates", "OFF");
+	expect(w, "SL091");
+	assert_has(w->found.rows[0].fix, "log_slave_updates = ON");
+	set(own, "log_slave_updates", "ON");
+	own->slave_start = SLAVE_START_BY_ITSELF;
+	expect(w, "SL092");
+	own->slave_start = SLAVE_START_UNKNOWN;
+	expect(w, "");
+	slave->filter = "";
+	expect(w, "SL094");
+	slave->filter = "sh\\_op.%";
+	slave->other_filters = "replicate_do_db = sh_op";
+	expect(w, "SL094");
+	assert_has(w->found.rows[0].cause, "replicate_do_db = sh_op");
+	slave->other_filters = "";
+	slave->uses_gtid = false;
+	expect(w, "SL096");
+	slave->uses_gtid = true;
+	w->settings.policy_count = 1;
+	expect(w, "SL097");
+	w->settings.policy_count = 0;
+	peer->grant_count = 1; /* what adopt finds */
+	peer->grants = (struct grant_facts[]){{"REPLICATION SLAVE", "*.*"}};
+	peer->table_count = peer->database_count = 0;
+	expect(w, "SL059 SL099 SL099");
+	peer->grants = (struct grant_facts[]){{"BINLOG MONITOR", "*.*"}};
+	expect(w, "SL028 SL059");
+	assert_has(w->found.rows[0].fix, "GRANT REPLICATION SLAVE ON");
+}
+
+/* Of three nodes with native engines two send one transaction each. */
+static void test_native_with_three(void **state)
+{
+	struct world *w = *state;
+	make_native(w);
+	struct server_facts *third = &w->facts.peers[w->facts.peer_count++];
+	*third = (struct server_facts){.node = 3, .where = "192.168.10.3:3306", .why = "it is off"};
+	expect(w, "SL093 SL050");
+	set(&w->facts.own, "gtid_ignore_duplicates", "ON");
+	expect(w, "SL050");
+}
+
+/* A thread that stands still in silence is a gate that knows nothing of the others; told twice it is noise. */
+static void test_native_threads(void **state)
+{
+	struct world *w = *state;
+	struct slave_facts *slave = make_native(w);
+	struct daemon_link_facts *link = &w->facts.daemon.links[0];
+	slave->sql_runs = false;
+	expect(w, "SL095"); /* between two looks of the daemon's */
+	assert_string_equal(w->found.rows[0].fix, "START SLAVE");
+	slave->name = "syncline-2";
+	slave->error = "Duplicate entry";
+	expect(w, "SL095");
+	assert_string_equal(w->found.rows[0].fix, "mend the cause, then START SLAVE 'syncline-2'");
+	*link = (struct daemon_link_facts){2, false, "stopped", "stopped by hand (STOP SLAVE)", ""};
+	expect(w, "SL061");
+	assert_string_equal(w->found.rows[0].fix, "START SLAVE 'syncline-2'");
+	*link = (struct daemon_link_facts){2, true, "connecting", "paused", ""};
+	expect(w, "SL062");
+	w->facts.daemon = (struct daemon_facts){.why = "no such file"};
+	expect(w, "SL060 SL095");
+	assert_has(w->found.rows[0].cause, "MariaDB's replication goes on");
+	slave->sql_runs = true;
+	expect(w, "SL060");
+	slave->exists = false;
+	expect(w, "SL060 SL095");
+}
+
+/* Who changed one line of the file believes that the other engine runs; one who changed one node forgets the other. */
+static void test_engines(void **state)
+{
+	struct world *w = *state;
+	make_native(w);
+	w->facts.peers[0].engine = "merge";
+	expect(w, "SL098");
+	w->facts.peers[0].engine = NULL;
+	w->settings.engine = ENGINE_MERGE;
+	expect(w, "SL090");
+	assert_has(w->found.rows[0].fix, "syncline engine merge");
+	w->facts.daemon.is_switching = true;
+	expect(w, "");
+	w->facts.daemon.is_switching = false;
+	w->settings.engine = ENGINE_NATIVE;
+	w->facts.daemon.engine_why = "log_slave_updates is off";
+	expect(w, "SL090");
+	assert_has(w->found.rows[0].cause, "engine merge was asked for and can't run, so native goes on: log_slave");
+	w->facts.daemon.engine_why = "";
+	w->facts.peers[0].policies_differ = "sh_op.t"; /* nothing is resolved */
+	expect(w, "");
+	w->facts.peers[0].has_clock = true;
+	w->facts.peers[0].clock_offset_us = 90000000;
+	w->facts.peers[0].engine = "native";
+	expect(w, "");
+	w->facts.peers[0].engine = "merge";
+	expect(w, "SL056 SL098");
+}
+
+/* It never comes back by itself, and looks as if it were about to. */
+static void test_must_rejoin(void **state)
+{
+	struct world *w = *state;
+	w->facts.daemon.links[0] = (struct daemon_link_facts){2, false, "must rejoin", "purged", ""};
+	expect(w, "SL066");
+	assert_has(w->found.rows[0].fix, "syncline rejoin");
+}
+
 /* What a server refused to tell isn't judged, and that has to be said, or silence would look like health. */
 static void test_questions(void **state)
 {
@@ -681,6 +824,11 @@ int main(int argc, char **argv)
 	    TEST(test_schemas),
 	    TEST(test_daemon),
 	    TEST(test_disks),
+	    TEST(test_native),
+	    TEST(test_native_with_three),
+	    TEST(test_native_threads),
+	    TEST(test_engines),
+	    TEST(test_must_rejoin),
 	    TEST(test_questions),
 	    TEST(test_every_code_is_documented),
 	    TEST(test_every_requirement_has_a_code),
