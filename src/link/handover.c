@@ -17,8 +17,6 @@ struct handover {
 
 static enum err_code begin(struct handover *h, struct err *err)
 {
-	static const char sql[] = "SELECT @@global.log_slave_updates";
-	struct buf value = {0};
 	struct connection_target target = {
 	    .file = h->settings->file, .group = h->settings->server_group, .name = h->settings->server_where};
 	enum err_code code = connection_open(h->connection, &target, err);
@@ -27,9 +25,7 @@ static enum err_code begin(struct handover *h, struct err *err)
 	if (code == ERR_OK)
 		code = native_load_mark(h->connection, &h->mark, err);
 	if (code == ERR_OK)
-		code = connection_value(h->connection, sql, sizeof sql - 1, &value, NULL, err);
-	h->logs_applied = code == ERR_OK && strcmp(buf_str(&value), "1") == 0;
-	buf_free(&value);
+		code = native_logs_applied(h->connection, &h->logs_applied, err);
 	return code;
 }
 
@@ -345,6 +341,21 @@ static enum err_code to_merge(struct handover *h, struct err *err)
 		if (code == ERR_OK)
 			code = save_mark(h, false, false, err);
 	}
+	return code;
+}
+
+enum err_code handover_note_unsettled(const struct settings *settings, bool is_unsettled, struct err *err)
+{
+	struct connection_target target = {
+	    .file = settings->file, .group = settings->server_group, .name = settings->server_where};
+	struct connection *connection = connection_new();
+	struct server_position tail;
+	enum err_code code = connection_open(connection, &target, err);
+	if (code == ERR_OK)
+		code = server_load_position(connection, settings->node_id, &tail, err);
+	if (code == ERR_OK)
+		code = server_save_unsettled(connection, is_unsettled ? &tail.vector : NULL, err);
+	connection_free(connection);
 	return code;
 }
 

@@ -13,4 +13,9 @@
 /* This node's server is there and prepared. Retryable: try again. */
 enum err_code handover_to(const struct settings *settings, enum settings_engine engine, struct err *err) ERR_MUST_CHECK;
 
+/* The merge engine has ended, in order: what it leaves to be done keeps this node's log from where its tail would start,
+ * whichever engine follows (link/retention.h). */
+enum err_code handover_note_unsettled(const struct settings *settings, bool is_unsettled, struct err *err)
+    ERR_MUST_CHECK;
+
 #endif

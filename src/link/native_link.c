@@ -18,11 +18,14 @@
 enum {
 	LOOK_MS = 250,
 	PROBE_MS = 1000,
+	NEEDS_MS = 5000,
 	SESSION_MS_MIN = 500, /* back-off while this node's server is away or refuses */
 	SESSION_MS_MAX = 15000,
 	RESTART_MS = 15000,   /* between two starts of what stopped with an error */
 	BEHIND_MS_MAX = 3000, /* a live link that has not been at the end for so long is catching up */
 	SAVE_MS = 30000,
+	REJOIN_MS = 60000,         /* between two looks whether the peer's log is there after all */
+	MASTER_FATAL_ERROR = 1236, /* ER_MASTER_FATAL_ERROR_READING_BINLOG */
 };
 
 struct native_link {
@@ -38,9 +41,11 @@ struct native_link {
 
 	/* The thread's. */
 	bool paused;
-	int64_t probed_ms, started_ms, current_ms, saved_ms, reached_s;
+	int64_t probed_ms, started_ms, current_ms, saved_ms, reached_s, asked_ms;
 	struct away away;
 	struct lag_pace pace;
+	bool logs_applied; /* log_slave_updates */
+	struct gtid shown; /* this node's transaction up to which whatever the peer still sends knew of */
 	bool has_head;
 	struct vector head;
 	struct vector applied;              /* @@gtid_slave_pos */
@@ -49,6 +54,8 @@ struct native_link {
 
 	pthread_mutex_t lock; /* guards the view */
 	struct link_view view;
+	bool has_needs, answers; /* the peer did, when it was asked last */
+	struct native_needs needs;
 };
 
 const char *native_link_name(const struct settings *settings, uint32_t peer, char ret[NATIVE_NAME_MAX])
@@ -77,8 +84,8 @@ static void enter(struct native_link *l, enum link_state state, const char *why)
 	snprintf(l->view.why, sizeof l->view.why, "%s", text);
 	pthread_mutex_unlock(&l->lock);
 	if (changed)
-		log_line(state == LINK_STOPPED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, l->who, "%s%s%s", link_state_name(state),
-		         text[0] ? ": " : "", text);
+		log_line(state == LINK_STOPPED || state == LINK_MUST_REJOIN ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, l->who,
+		         "%s%s%s", link_state_name(state), text[0] ? ": " : "", text);
 }
 
 static enum link_state state_now(struct native_link *l)
@@ -95,15 +102,20 @@ static bool is_brought(const struct native_link *l, uint32_t domain)
 	return domain == l->peer->node_id || (l->settings->peer_count == 1 && domain != l->settings->node_id);
 }
 
-static uint64_t lag_of(const struct native_link *l)
+static uint64_t lag_behind(const struct native_link *l, const struct vector *head)
 {
 	uint64_t lag = 0;
-	for (uint32_t i = 0; i < l->head.count; i++) {
-		uint64_t have = vector_seq(&l->applied, l->head.gtids[i].domain);
-		if (is_brought(l, l->head.gtids[i].domain) && l->head.gtids[i].seq > have)
-			lag += l->head.gtids[i].seq - have;
+	for (uint32_t i = 0; i < head->count; i++) {
+		uint64_t have = vector_seq(&l->applied, head->gtids[i].domain);
+		if (is_brought(l, head->gtids[i].domain) && head->gtids[i].seq > have)
+			lag += head->gtids[i].seq - have;
 	}
 	return lag;
+}
+
+static uint64_t lag_of(const struct native_link *l)
+{
+	return lag_behind(l, &l->head);
 }
 
 /* Where the next transaction of the peer's stands: its own are numbered without gaps. */
@@ -206,6 +218,51 @@ static void probe(struct native_link *l)
 	l->has_head = probe_ask(l->probe, &l->head);
 }
 
+/* What the peer had of this node's when it was asked counts when all is here that it had written by then. Its log tells
+ * that, too, but not of what isn't replicated. */
+static void advance_shown(struct native_link *l)
+{
+	uint32_t own = l->settings->node_id;
+	uint64_t known = vector_seq(&l->needs.known, own);
+	if (l->has_needs && lag_behind(l, &l->needs.head) == 0 && known > l->shown.seq)
+		l->shown = (struct gtid){.domain = own, .server = own, .seq = known};
+}
+
+/* What does it need of this node's log? It reads that whether this node reads its or not. */
+static void ask_needs(struct native_link *l, const struct native_status *status)
+{
+	struct native_place here = {.saved = l->saved.vector, .applied = l->applied, .logs_applied = l->logs_applied};
+	struct native_needs needs;
+	int64_t now = clock_monotonic_ms();
+	advance_shown(l);
+	if (l->shown.seq > 0 && vector_advance(&here.saved, &l->shown, NULL) != ERR_OK)
+		return;
+	if (status->io_connects || (l->asked_ms != 0 && now - l->asked_ms < NEEDS_MS))
+		return;
+	l->asked_ms = now;
+	struct connection *peer = probe_connection(l->probe);
+	bool answers =
+	    peer != NULL && native_needs_ask(peer, l->settings, l->peer->node_id, &here, &needs, NULL) == ERR_OK;
+	pthread_mutex_lock(&l->lock);
+	l->answers = answers;
+	if (answers) {
+		l->has_needs = true;
+		l->needs = needs;
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+bool native_link_needs(struct native_link *l, struct native_needs *ret, bool *ret_connected)
+{
+	pthread_mutex_lock(&l->lock);
+	bool has = l->has_needs;
+	*ret_connected = l->answers;
+	if (has)
+		*ret = l->needs;
+	pthread_mutex_unlock(&l->lock);
+	return has;
+}
+
 static enum err_code start(struct native_link *l, struct err *err)
 {
 	l->started_ms = clock_monotonic_ms();
@@ -245,6 +302,26 @@ static const char *what_to_do(unsigned number)
 	}
 }
 
+/* MariaDB sql/sql_repl.cc, gtid_find_binlog_file: no file begins where this node has everything that is ahead of it. */
+static bool is_purged(const struct native_status *s)
+{
+	return s->io_errno == MASTER_FATAL_ERROR && strstr(s->io_error, "Could not find GTID state requested") != NULL;
+}
+
+static enum err_code on_purged(struct native_link *l, struct err *err)
+{
+	char why[sizeof l->view.why], text[GTID_TEXT_MAX] = "at its beginning";
+	struct gtid last = next_transaction(l);
+	if (--last.seq > 0)
+		gtid_format(&last, text);
+	snprintf(why, sizeof why,
+	         "%s no longer has its log from where this node stopped reading, %s%s; run `syncline rejoin` on this node",
+	         l->peer->where, last.seq > 0 ? "after " : "", text);
+	enter(l, LINK_MUST_REJOIN, why);
+	bool again = atomic_exchange(&l->look, false) || clock_monotonic_ms() - l->started_ms > REJOIN_MS;
+	return again ? start(l, err) : ERR_OK;
+}
+
 /* Stopped with an error: says it, and tries again when it is time. */
 static enum err_code on_error(struct native_link *l, const struct native_status *s, struct err *err)
 {
@@ -269,6 +346,10 @@ static enum err_code judge(struct native_link *l, const struct native_status *s,
 {
 	if (!s->sql_runs && s->sql_errno != 0)
 		return on_error(l, s, err);
+	if (s->io_connects && state_now(l) == LINK_MUST_REJOIN)
+		return ERR_OK; /* until the peer has answered otherwise */
+	if (!s->io_runs && is_purged(s))
+		return on_purged(l, err);
 	if (is_connecting(s)) {
 		char why[sizeof l->view.why];
 		snprintf(why, sizeof why, "%s", s->io_errno != 0 ? s->io_error : "");
@@ -291,7 +372,7 @@ static enum err_code judge(struct native_link *l, const struct native_status *s,
 	if (is_current)
 		enter(l, LINK_LIVE, NULL);
 	else if (state == LINK_CONNECTING || (state == LINK_LIVE && now - l->current_ms > BEHIND_MS_MAX) ||
-	         (state == LINK_STOPPED && now - l->started_ms > RESTART_MS))
+	         ((state == LINK_STOPPED || state == LINK_MUST_REJOIN) && now - l->started_ms > RESTART_MS))
 		enter(l, LINK_CATCHING_UP, NULL);
 	return ERR_OK;
 }
@@ -334,6 +415,7 @@ static enum err_code look_on(struct native_link *l, struct err *err)
 		probe(l);
 	else
 		l->has_head = false;
+	ask_needs(l, &status);
 	publish(l, &status);
 	if (!status.exists)
 		return err_set(err, ERR_BUSY, "the replication from node %u was removed by hand; setting it up again",
@@ -397,6 +479,8 @@ static enum err_code begin(struct native_link *l, struct err *err)
 	enum err_code code = connection_open(l->connection, &target, err);
 	if (code == ERR_OK)
 		code = server_lock_link(l->connection, l->peer->node_id, err);
+	if (code == ERR_OK)
+		code = native_logs_applied(l->connection, &l->logs_applied, err);
 	if (code == ERR_OK)
 		code = server_load_position(l->connection, l->peer->node_id, &l->saved, err);
 	if (code == ERR_OK)

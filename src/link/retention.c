@@ -16,7 +16,9 @@
 
 enum {
 	PERIOD_MS = 30000,
-	PAUSE_MS = 1000, /* at least, between two looks */
+	NATIVE_PERIOD_MS = 5000,
+	NATIVE_GRACE_MS = 10000, /* for the peers to be asked, before a limit takes what they need */
+	PAUSE_MS = 1000,         /* at least, between two looks */
 	GROWTH_SAVE_S = 600,
 	ROUNDS_WAIT_MS = 5000,
 	ROUNDS_POLL_MS = 100,
@@ -28,8 +30,7 @@ enum {
 struct retention {
 	const struct settings *settings;
 	struct state *state;
-	size_t link_count;
-	struct link *const *links;
+	struct retention_links links;
 	struct connection_target target;
 	struct connection *connection;
 	pthread_t thread;
@@ -50,6 +51,7 @@ struct retention {
 	enum retention_held held;
 	unsigned held_times; /* in a row */
 	char told_expiry[256];
+	int64_t began_ms;
 
 	pthread_mutex_t lock; /* guards the view */
 	struct retention_view view;
@@ -58,6 +60,11 @@ struct retention {
 enum err_code retention_prepare(struct connection *connection, struct err *err)
 {
 	return growth_prepare(connection, err);
+}
+
+static bool is_native(const struct retention *r)
+{
+	return r->links.engine == ENGINE_NATIVE;
 }
 
 /* ---- What there is ---- */
@@ -121,23 +128,49 @@ static enum err_code look_at_files(struct retention *r, struct err *err)
 	return ERR_OK;
 }
 
+/* Fills *node in; false if it has no link to this node. */
+static bool look_at_peer(struct retention *r, struct retention_node *node)
+{
+	struct link_view view;
+	for (size_t i = 0; i < r->links.count; i++) {
+		link_view(r->links.links[i], &view);
+		if (view.peer != node->id)
+			continue;
+		node->has_saved = link_acknowledged(r->links.links[i], &node->saved, &node->is_connected);
+		return true;
+	}
+	return false;
+}
+
+/* Every node is a peer. What it saves and has is the same as far as its own reading goes, so a limit needn't wait. */
+static bool look_at_native_peer(struct retention *r, struct retention_node *node)
+{
+	struct native_needs needs;
+	struct link_view view;
+	for (size_t i = 0; i < r->links.count; i++) {
+		native_link_view(r->links.natives[i], &view);
+		if (view.peer != node->id)
+			continue;
+		node->has_saved = native_link_needs(r->links.natives[i], &needs, &node->is_connected);
+		if (node->has_saved) {
+			node->saved = needs.saved;
+			node->known = needs.known;
+		}
+		return true;
+	}
+	return false;
+}
+
 static void look_at_nodes(struct retention *r)
 {
 	const struct settings *s = r->settings;
-	struct link_view view;
 	r->at_hand.node_count = 0;
 	for (size_t i = 0; i < s->node_count; i++) {
 		if (s->nodes[i] == s->node_id)
 			continue;
 		struct retention_node *node = &r->nodes[r->at_hand.node_count++];
 		*node = (struct retention_node){.id = s->nodes[i], .known = state_known(r->state, s->nodes[i])};
-		for (size_t j = 0; j < r->link_count; j++) {
-			link_view(r->links[j], &view);
-			if (view.peer != node->id)
-				continue;
-			node->is_peer = true;
-			node->has_saved = link_acknowledged(r->links[j], &node->saved, &node->is_connected);
-		}
+		node->is_peer = is_native(r) ? look_at_native_peer(r, node) : look_at_peer(r, node);
 	}
 	r->at_hand.nodes = r->nodes;
 }
@@ -171,23 +204,48 @@ static enum err_code count_growth(struct retention *r, struct err *err)
 	return growth_save(r->connection, &r->growth, err);
 }
 
-static enum err_code look(struct retention *r, struct err *err)
+static enum err_code look_at_tail(struct retention *r, struct err *err)
 {
 	struct server_position tail = {0};
+	enum err_code code = server_load_position(r->connection, r->settings->node_id, &tail, err);
+	r->at_hand.tail = tail.vector;
+	for (size_t i = 0; i < r->logs.count; i++)
+		r->files[i].is_done = state_is_done(r->state, &r->files[i].first);
+	return code;
+}
+
+/* Without a tail: what a change of engine wants, or else nothing of what is not being written. */
+static enum err_code look_at_change(struct retention *r, struct err *err)
+{
+	struct native_needs needs;
+	struct vector from;
+	bool is_unsettled, ignored;
+	enum err_code code = server_load_unsettled(r->connection, &is_unsettled, &from, err);
+	if (code != ERR_OK || r->logs.count == 0)
+		return code;
+	struct vector tail = r->files[r->logs.count - 1].first;
+	for (size_t i = 0; i < r->links.count; i++)
+		if (native_link_needs(r->links.natives[i], &needs, &ignored) && needs.may_merge)
+			tail = vector_min(&tail, &needs.start);
+	r->at_hand.tail = is_unsettled ? vector_min(&tail, &from) : tail;
+	for (size_t i = 0; i < r->logs.count; i++)
+		r->files[i].is_done = !is_unsettled || vector_covers(&from, &r->files[i].first);
+	return ERR_OK;
+}
+
+static enum err_code look(struct retention *r, struct err *err)
+{
 	enum err_code code = look_at_files(r, err);
 	if (code == ERR_OK)
 		code = count_growth(r, err);
 	if (code == ERR_OK)
-		code = server_load_position(r->connection, r->settings->node_id, &tail, err);
+		code = is_native(r) ? look_at_change(r, err) : look_at_tail(r, err);
 	if (code != ERR_OK)
 		return code;
 	look_at_nodes(r);
 	look_at_disk(r);
-	for (size_t i = 0; i < r->logs.count; i++)
-		r->files[i].is_done = state_is_done(r->state, &r->files[i].first);
 	r->at_hand.file_count = r->logs.count;
 	r->at_hand.files = r->files;
-	r->at_hand.tail = tail.vector;
 	r->at_hand.bytes_max = r->settings->retention_bytes;
 	return ERR_OK;
 }
@@ -238,6 +296,11 @@ static bool wait_for_resolver(struct retention *r)
 	return state_rounds(r->state) >= rounds;
 }
 
+static bool can_force(struct retention *r)
+{
+	return is_native(r) ? clock_monotonic_ms() - r->began_ms > NATIVE_GRACE_MS : wait_for_resolver(r);
+}
+
 static enum err_code purge(struct retention *r, const struct retention_verdict *v, struct err *err)
 {
 	const struct vector *first = &r->files[v->keep_from].first;
@@ -270,7 +333,9 @@ static void append_held(const struct retention *r, const struct retention_verdic
 	if (v->held == RETENTION_HELD_BY_ACTIVE)
 		buf_append_str(to, ", and only the file being written is left of it; make room");
 	else if (v->held == RETENTION_HELD_BY_SELF)
-		buf_printf(to, ", but what is in %s this node has still to do with: it ends when the nodes meet", file);
+		buf_printf(to, ", but what is in %s %s", file,
+		           is_native(r) ? "the merge engine has still to do with: it ends when that has run again"
+		                        : "this node has still to do with: it ends when the nodes meet");
 	else
 		buf_printf(to, ", but node %u is connected and about to save that it has what is in %s", (unsigned)v->held_by,
 		           file);
@@ -328,9 +393,9 @@ static enum err_code run(struct retention *r, struct err *err)
 	if (code != ERR_OK || r->logs.count == 0)
 		return code;
 	struct retention_verdict v = retention_decide(&r->at_hand);
-	if (v.keep_from > v.agreed && !wait_for_resolver(r)) {
+	if (v.keep_from > v.agreed && !can_force(r)) {
 		v.keep_from = v.agreed;
-		v.held = RETENTION_HELD_BY_SELF;
+		v.held = is_native(r) ? RETENTION_NOT_HELD : RETENTION_HELD_BY_SELF;
 	}
 	note_held(r, &v);
 	if (v.keep_from > 0) {
@@ -349,7 +414,7 @@ static void *retention_main(void *context)
 	struct err err = {0};
 	char told[sizeof err.message] = "";
 	uint64_t seen = 0;
-	while (state_wait_log(r->state, &seen, PERIOD_MS)) {
+	while (state_wait_log(r->state, &seen, is_native(r) ? NATIVE_PERIOD_MS : PERIOD_MS)) {
 		enum err_code code = run(r, &err);
 		if (code != ERR_OK)
 			connection_close(r->connection);
@@ -364,14 +429,14 @@ static void *retention_main(void *context)
 	return NULL;
 }
 
-enum err_code retention_start(const struct settings *settings, struct state *state, struct link *const *links,
-                              size_t link_count, struct retention **ret_retention, struct err *err)
+enum err_code retention_start(const struct settings *settings, struct state *state, const struct retention_links *links,
+                              struct retention **ret_retention, struct err *err)
 {
 	struct retention *r = mem_alloc(sizeof *r);
 	r->settings = settings;
 	r->state = state;
-	r->links = links;
-	r->link_count = link_count;
+	r->links = *links;
+	r->began_ms = clock_monotonic_ms();
 	r->target = (struct connection_target){
 	    .file = settings->file, .group = settings->server_group, .name = settings->server_where};
 	r->connection = connection_new();

@@ -19,6 +19,10 @@
  *            to where the log is purged is saved in syncline.forgotten before it is, and once the history was told
  *            anew, a transaction that knew less is refused (state_remembers).
  *
+ * With engine = native there is no tail, and nobody wakes the thread: it looks every few seconds. What a peer needs is
+ * asked by native_link (link/native_needs.h). In the tail's place stands what a node that goes over to merge would want,
+ * this one or a peer, and what the merge engine had left to do when it ended.
+ *
  * Free space counts only where the server is reached through a socket: then its files are on this machine.
  *
  * retention_start and retention_stop by the main thread, retention_view by any.
@@ -27,15 +31,22 @@
 #define SYNCLINE_LINK_RETENTION_H
 
 #include "link/link.h"
+#include "link/native_link.h"
 #include "sql/logs.h"
 
 struct retention;
 
 /* Makes the tables. */
 enum err_code retention_prepare(struct connection *connection, struct err *err) ERR_MUST_CHECK;
-/* The links are borrowed: they are stopped after it. */
-enum err_code retention_start(const struct settings *settings, struct state *state, struct link *const *links,
-                              size_t link_count, struct retention **ret_retention, struct err *err) ERR_MUST_CHECK;
+/* The engine's, borrowed: they are stopped after it. */
+struct retention_links {
+	enum settings_engine engine;
+	size_t count;
+	struct link *const *links;
+	struct native_link *const *natives;
+};
+enum err_code retention_start(const struct settings *settings, struct state *state, const struct retention_links *links,
+                              struct retention **ret_retention, struct err *err) ERR_MUST_CHECK;
 /* After state_stop. Waits for the thread and frees it; accepts NULL. */
 void retention_stop(struct retention *retention);
 

@@ -32,7 +32,7 @@ struct retention_case {
 	const struct retention_file *files; /* the oldest first; the last is being written */
 	size_t node_count;
 	const struct retention_node *nodes;
-	struct vector tail;   /* where this node's own tail starts next time */
+	struct vector tail;   /* where this node's own tail starts next time; or would, with another engine */
 	uint64_t bytes_max;   /* of all files; 0: no limit */
 	uint64_t bytes_short; /* how much has to go for enough to be free */
 };

@@ -13,6 +13,7 @@
 
 #include "admin/control.h"
 #include "admin/http.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "link/admission.h"
@@ -31,7 +32,12 @@
 #include "sql/server.h"
 #include "verify/last.h"
 
-enum { CONNECT_PAUSE_MS = 500 };
+enum {
+	CONNECT_PAUSE_MS = 500,
+	SETTLE_MS = 2000, /* for the resolver to do what is at hand, before another engine takes over */
+	SETTLE_STOP_MS = 500,
+	SETTLE_POLL_MS = 50,
+};
 
 /* What is written into the stop pipe. */
 enum wish { WISH_NONE = 0, WISH_STOP = 's', WISH_RELOAD = 'r', WISH_ENGINE = 'e' };
@@ -311,6 +317,13 @@ static int block_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+static enum err_code start_retention(struct supervisor *s, struct err *err)
+{
+	struct retention_links links = {
+	    .engine = s->engine, .count = s->link_count, .links = s->links, .natives = s->natives};
+	return retention_start(s->settings, s->state, &links, &s->retention, err);
+}
+
 static enum err_code start_merge(struct supervisor *s, struct err *err)
 {
 	enum err_code code = tail_start(s->settings, s->state, &s->tail, err);
@@ -328,7 +341,7 @@ static enum err_code start_merge(struct supervisor *s, struct err *err)
 		                                         .reload_fd = s->stop_pipe[1]},
 		                       &s->admission, err);
 	if (code == ERR_OK && s->link_count > 0) /* alone, nobody says what is needed */
-		code = retention_start(s->settings, s->state, s->links, s->link_count, &s->retention, err);
+		code = start_retention(s, err);
 	if (code == ERR_OK)
 		code = bookkeeper_start(s->settings, s->state, s->links, s->link_count, &s->bookkeeper, err);
 	return code;
@@ -341,6 +354,8 @@ static enum err_code start_native(struct supervisor *s, struct err *err)
 		code = native_link_start(s->settings, &s->settings->peers[i], s->state, &s->natives[i], err);
 		s->link_count += code == ERR_OK;
 	}
+	if (code == ERR_OK && s->link_count > 0)
+		code = start_retention(s, err);
 	if (code == ERR_OK)
 		code = bookkeeper_start(s->settings, s->state, NULL, 0, &s->bookkeeper, err);
 	return code;
@@ -398,6 +413,34 @@ static void renew(struct supervisor *s, enum settings_engine engine)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* Rows in dispute, losses that are not recorded: only the log still tells of them when the engine has ended. */
+static bool is_unsettled(struct supervisor *s, bool goes_on)
+{
+	struct state_view view;
+	int64_t until = clock_monotonic_ms() + (goes_on ? SETTLE_MS : SETTLE_STOP_MS);
+	state_view(s->state, &view);
+	while ((view.has_work || view.history.merge.rows > 0) && clock_monotonic_ms() < until) {
+		state_sleep(s->state, SETTLE_POLL_MS);
+		state_view(s->state, &view);
+	}
+	bool is = view.has_work || view.history.merge.rows > 0;
+	if (is && goes_on)
+		log_line(LOG_LEVEL_WARNING, "main",
+		         "the merge engine has something left to do, so from there on this node's log is kept, as far as there "
+		         "is room, until it has run again: rows in dispute: %llu",
+		         (unsigned long long)view.history.merge.rows);
+	return is;
+}
+
+static void end_merge(struct supervisor *s, bool goes_on)
+{
+	struct err err;
+	bool is = is_unsettled(s, goes_on);
+	stop_all(s);
+	if (handover_note_unsettled(s->settings, is, &err) != ERR_OK)
+		log_line(LOG_LEVEL_INFO, "main", "can't note what is left to do: %s", err.message);
+}
+
 /* One engine, until the daemon ends (ERR_CANCELLED) or another one is wanted (ERR_OK). An error if it can't start. */
 static enum err_code run_engine(struct supervisor *s, struct err *err)
 {
@@ -417,6 +460,8 @@ static enum err_code run_engine(struct supervisor *s, struct err *err)
 		         goes_on     ? "going over to another engine"
 		         : s->reload ? "starting anew with other settings"
 		                     : "stopping");
+		if (s->engine == ENGINE_MERGE && s->link_count > 0)
+			end_merge(s, goes_on);
 		if (!goes_on)
 			code = err_set(err, ERR_CANCELLED, "stopping");
 	}

@@ -257,6 +257,17 @@ enum err_code native_position(struct connection *connection, struct vector *ret_
 	return code;
 }
 
+enum err_code native_logs_applied(struct connection *connection, bool *ret, struct err *err)
+{
+	static const char sql[] = "SELECT @@global.log_slave_updates";
+	struct buf value = {0};
+	enum err_code code = connection_value(connection, sql, sizeof sql - 1, &value, NULL, err);
+	if (code == ERR_OK)
+		*ret = strcmp(buf_str(&value), "1") == 0;
+	buf_free(&value);
+	return code;
+}
+
 enum err_code native_ignore_duplicates(struct connection *connection, struct err *err)
 {
 	static const char sql[] = "SELECT @@global.gtid_ignore_duplicates";

@@ -63,6 +63,8 @@ enum err_code native_status(struct connection *connection, struct native_status 
 /* @@gtid_slave_pos: what was applied, domain by domain. */
 enum err_code native_position(struct connection *connection, struct vector *ret_position, struct err *err)
     ERR_MUST_CHECK;
+/* log_slave_updates: this server's log has what it applies. */
+enum err_code native_logs_applied(struct connection *connection, bool *ret, struct err *err) ERR_MUST_CHECK;
 /* With more than one peer: what a peer sends of a third's transactions is taken once, whoever sends it first, and a
  * peer may be behind what came from others. Every replication connection of the server must be stopped, unless it is
  * so already. */

@@ -32,7 +32,7 @@ const struct requirement requirements[] = {
     {"log_bin_trust_function_creators", REQUIREMENT_TEXT, "ON", NULL, false, true, true, false,
      "a stored function or trigger that a peer could create may be refused here, which stops the link"},
     {"binlog_expire_logs_seconds", REQUIREMENT_TEXT, "0", NULL, false, true, true, false,
-     "a peer that is away for longer finds the log gone and can't go on; purge by hand what every peer has read"},
+     "a peer that is away for longer finds the log gone and can't go on; the daemon purges what no peer needs"},
     {"slave_run_triggers_for_rbr", REQUIREMENT_TEXT, "NO", NULL, false, true, true, false,
      "triggers would run again for rows that come from other nodes, whose logs have what they did already"},
 };

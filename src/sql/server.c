@@ -218,6 +218,42 @@ enum err_code server_save_forgotten(struct connection *connection, const struct 
 	return code;
 }
 
+enum err_code server_save_unsettled(struct connection *connection, const struct vector *from, struct err *err)
+{
+	struct buf sql = {0}, text = {0};
+	if (from != NULL)
+		vector_format(from, &text);
+	buf_printf(&sql,
+	           "SET sql_log_bin=0;"
+	           "%s " SYNCLINE_SCHEMA "." SYNCLINE_FORGOTTEN_TABLE " %s%s%s;"
+	           "SET sql_log_bin=1",
+	           from != NULL ? "REPLACE INTO" : "DELETE FROM", from != NULL ? "VALUES (1,'" : "WHERE id=1",
+	           buf_str(&text), from != NULL ? "')" : "");
+	enum err_code code = connection_run_n(connection, buf_str(&sql), sql.size, err);
+	buf_free(&sql);
+	buf_free(&text);
+	return code;
+}
+
+enum err_code server_load_unsettled(struct connection *connection, bool *ret_is, struct vector *ret_from,
+                                    struct err *err)
+{
+	static const char sql[] =
+	    "SELECT position FROM " SYNCLINE_SCHEMA "." SYNCLINE_FORGOTTEN_TABLE " WHERE id=1";
+	struct buf text = {0};
+	bool found;
+	struct vector from = {0};
+	enum err_code code = connection_value(connection, sql, sizeof sql - 1, &text, &found, err);
+	if (code == ERR_OK && found)
+		code = vector_parse(buf_str(&text), &from, err);
+	if (code == ERR_OK) {
+		*ret_is = found;
+		*ret_from = from;
+	}
+	buf_free(&text);
+	return code;
+}
+
 /* Where the oldest log file begins: behind that is nothing to read. */
 static enum err_code oldest_position(struct connection *connection, struct vector *ret, struct err *err)
 {

@@ -11,7 +11,8 @@
  *   syncline.members    the nodes that this node knows, for its peers to read (node/members.h)
  *   syncline.seed       what this node's history begins with, at most one row (struct server_seed)
  *   syncline.recorded   the conflicts that are in replication_conflicts, as long as one could turn up again, by loser
- *   syncline.forgotten one row: up to where this node's log was purged though some node lacked that (link/retention.h)
+ *   syncline.forgotten row 0: up to where this node's log was purged though some node lacked that (link/retention.h);
+ *                       row 1, if there is one: from where on the merge engine, which doesn't run, still needs it
  *   syncline.found      what a link found here that no log holds and the resolver is to put into replication_conflicts
  */
 #ifndef SYNCLINE_SQL_SERVER_H
@@ -57,6 +58,13 @@ enum err_code server_load_forgotten(struct connection *connection, struct vector
     ERR_MUST_CHECK;
 enum err_code server_save_forgotten(struct connection *connection, const struct vector *vector, struct err *err)
     ERR_MUST_CHECK;
+
+/* Row 1 there: what the merge engine had left to do when another engine took over begins behind this position in this
+ * node's log; NULL, or *ret_is false: nothing is left. */
+enum err_code server_save_unsettled(struct connection *connection, const struct vector *from, struct err *err)
+    ERR_MUST_CHECK;
+enum err_code server_load_unsettled(struct connection *connection, bool *ret_is, struct vector *ret_from,
+                                    struct err *err) ERR_MUST_CHECK;
 
 /* Where a node's own tail may start: what it saved, or where its oldest log file begins. Also asked of a peer's
  * server: all up to there is everywhere. */

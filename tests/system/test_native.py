@@ -12,6 +12,7 @@ import pytest
 
 from conftest import SYNCLINE, WAIT_S, run, wait_for
 from test_conflicts import settled
+from test_retention import SMALL, files, fill, goes, set_options
 
 
 def settings(lab, node):
@@ -167,11 +168,20 @@ def test_conflicts_behind_a_change(lab):
         lab.wait()
     assert lab.value(1, "SELECT v FROM d.t WHERE id=1") == 20
     assert [lab.status(n)["links"][0]["resolved_transactions"] for n in lab.nodes] == [0, 0]
-    lab.cut(1, 2)
+    # In dispute while node 1 goes over and back: what is left to do is in its log alone.
+    run("pause", f"--defaults-file={settings(lab, 2)}", "1")
+    wait_for("the pause", lambda: lab.link(2, 1)["paused"] and lab.link(2, 1)["state"] == "connecting")
     lab.sql(1, "UPDATE d.t SET v=100 WHERE id=3")
     lab.sql(2, "UPDATE d.t SET v=200 WHERE id=3")
-    lab.heal(1, 2)
+    wait_for("the dispute", lambda: lab.status(1)["server"]["disputed_rows"])
+    engine(lab, 1, "native")
+    assert lab.value(1, "SELECT COUNT(*) FROM syncline.forgotten WHERE id=1") == 1
+    assert "rows in dispute: 1" in lab.log(1)
+    engine(lab, 1, "merge")
+    run("resume", f"--defaults-file={settings(lab, 2)}", "1")
     settled(lab)
+    engine(lab, 1, "native")
+    assert lab.value(1, "SELECT COUNT(*) FROM syncline.forgotten WHERE id=1") == 0
     assert lab.value(1, "SELECT v FROM d.t WHERE id=3") == 200
     assert lab.value(1, "SELECT COUNT(*) FROM d.replication_conflicts") == 1
 
@@ -299,6 +309,79 @@ def test_pause_and_restarts(lab):
     lab.assert_equal()
     link = lab.wait_state(2, 1, "live")
     assert link["offline_since"] is None and link["lag_bytes"] == 0 and abs(link["clock_offset_ms"]) < 2000, link
+
+
+def start_native(lab):
+    """Without asking the merge engine, which log_slave_updates = OFF has no way back to."""
+    for node in lab.nodes:
+        lab.kill(node, "--daemon")
+        set_engine(lab, node, "native")
+        lab.sql(node, f"SET GLOBAL gtid_slave_pos='{lab.value(node, 'SELECT @@gtid_binlog_pos')}'", "SET SESSION sql_log_bin=0",
+                "REPLACE INTO syncline.engine VALUES (1, 'native', 1)")
+    for node in lab.nodes:
+        lab.start(node, "--daemon")
+    for node in lab.nodes:
+        lab.wait_state(node, 3 - node, "live")
+
+
+def test_the_log_goes(make_network_lab):
+    """An SD card fills up with log that the peer has long since applied; or, worse, the log goes while the peer is away and
+    needs it. Past the limit it has to go, and then both sides must say so, and what to do."""
+    lab = make_network_lab("--server-option", "log_slave_updates=OFF", server_options=SMALL)
+    lab.sql(1, "CREATE DATABASE d", "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, v LONGTEXT)")
+    lab.wait()
+    start_native(lab)
+    first = files(lab, 1)[-1]
+    fill(lab, 1)
+    goes(lab, 1, first)
+    lab.command("unplug", 2)
+    needed = files(lab, 1)[-1]
+    set_options(lab, 1, retention_bytes="400K", retention_free_bytes="0")
+    restart_daemon(lab, 1)
+    fill(lab, 1, 2)
+    wait_for("a look at the log", lambda: (lab.status(1)["server"]["log_bytes"] or 0) > 140000)
+    assert needed in files(lab, 1)
+    fill(lab, 1, 12)
+    wait_for("node 2 by name", lambda: "node 2 still needed" in lab.log(1))
+    assert needed not in files(lab, 1)
+    lab.command("plug", 2)
+    link = lab.wait_state(2, 1, "must rejoin")
+    assert "no longer has its log" in link["why"] and "syncline rejoin" in link["why"], link
+    assert "SL066" in codes(lab, 2)
+    lab.wait_state(1, 2, "live")
+    assert lab.log(2).count("must rejoin") == 1
+
+
+@pytest.mark.soak
+def test_the_log_goes_and_back(make_network_lab):
+    """As above, on a pair that may go back to the merge engine any day: what that wants of the log must be there, and then it has to
+    tell a conflict from a write that follows another."""
+    lab = make_network_lab(server_options=SMALL)
+    lab.sql(1, "CREATE DATABASE d", "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, v LONGTEXT)",
+            "CREATE DATABASE private", "CREATE TABLE private.t (v LONGTEXT)")
+    lab.wait()
+    for node in lab.nodes:
+        engine(lab, node, "native")
+    first = files(lab, 1)[-1]
+    fill(lab, 1)
+    lab.sql(2, "INSERT INTO d.t (id, v) VALUES (1000, 'of 2')", "INSERT INTO d.t (id, v) VALUES (1002, 'of 2')")
+    for _ in range(3):
+        lab.sql(1, "INSERT INTO private.t VALUES (REPEAT('x', 70000))")  # is nobody's reason to keep it
+    goes(lab, 1, first)
+    wait_for("all but one", lambda: len(files(lab, 1)) == 1)
+    for node in lab.nodes:
+        engine(lab, node, "merge")
+        lab.wait_state(node, 3 - node, "live")
+    lab.sql(1, "UPDATE d.t SET v='one' WHERE id=1000")
+    lab.wait()
+    lab.sql(2, "UPDATE d.t SET v='two' WHERE id=1000")
+    lab.cut(1, 2)
+    lab.sql(1, "UPDATE d.t SET v='one' WHERE id=1002")
+    lab.sql(2, "UPDATE d.t SET v='two' WHERE id=1002")
+    lab.heal(1, 2)
+    settled(lab)
+    assert lab.value(1, "SELECT COUNT(*) FROM d.replication_conflicts") == 1
+    assert lab.rows(1, "d.t")[-1] == lab.rows(2, "d.t")[-1]
 
 
 def test_refused(make_lab, lab):

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "link/native_needs.h"
 #include "link/retention_rule.h"
 
 enum { FILES = 5 };
@@ -194,6 +195,28 @@ static void room_is_what_may_still_be_written(void **state)
 	assert_int_equal(room, 0);
 }
 
+/* A node that goes over from MariaDB's replication reads behind what that has applied of the peer's own, but no
+ * further in what others wrote than it once saved: there, what the peer's transactions knew would be taken for more than it
+ * was. A domain that no node counts has no such knowledge. */
+static void a_change_of_engine_starts_where_it_says(void **state)
+{
+	(void)state;
+	struct settings settings = {.node_id = 1, .node_count = 3, .nodes = {1, 2, 3}};
+	static const struct {
+		const char *saved, *applied, *start;
+	} rows[] = {
+	    {"1-1-10,2-2-5", "1-1-90,2-2-50,3-3-7", "1-1-10,2-2-50"},
+	    {"1-1-10,2-2-5,3-3-1", "0-2-4,1-1-90,2-2-50,3-3-7", "0-2-4,1-1-10,2-2-50,3-3-1"},
+	    {"", "1-1-90,2-2-50", "2-2-50"},
+	    {"1-1-10,2-2-5", "", "1-1-10,2-2-5"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct vector saved = vector_of(rows[i].saved), applied = vector_of(rows[i].applied);
+		struct vector start = native_needs_start(&settings, 2, &saved, &applied), wanted = vector_of(rows[i].start);
+		assert_true(vector_equal(&start, &wanted));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +228,7 @@ int main(void)
 	    cmocka_unit_test(a_limit_takes_nothing_that_is_still_to_be_done),
 	    cmocka_unit_test(a_limit_waits_for_a_position_to_be_saved),
 	    cmocka_unit_test(a_node_that_is_no_peer_loses_by_what_it_lacks),
+	    cmocka_unit_test(a_change_of_engine_starts_where_it_says),
 	    cmocka_unit_test(room_is_what_may_still_be_written),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
