@@ -1,8 +1,10 @@
 /* syncline engine: goes over to the other engine, merge or MariaDB's own replication, with the other node left as it
  * is. */
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "admin/control.h"
 #include "base/clock.h"
@@ -10,8 +12,10 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/node_status.h"
+#include "node/accounts.h"
 #include "node/settings.h"
 #include "node/settings_engine.h"
+#include "sql/connection.h"
 
 enum { CALL_TIMEOUT_MS = 5000, DONE_TIMEOUT_MS = 120 * 1000, POLL_MS = 50 };
 
@@ -66,16 +70,42 @@ static enum err_code tell_daemon(const struct settings *settings, const char *en
 	return code;
 }
 
+/* The daemon's account, which has the name of the system's user that the settings belong to, where `syncline init` made
+ * it: root's has everything. */
+static enum err_code set_account(const struct settings *s, enum settings_engine engine, struct err *err)
+{
+	struct stat st;
+	struct buf sql = {0};
+	const struct passwd *user = stat(s->file, &st) == 0 ? getpwuid(st.st_uid) : NULL;
+	if (s->identity_dir == NULL || s->address == NULL || s->server_where[0] != '/' || user == NULL ||
+	    strcmp(user->pw_name, "root") == 0)
+		return ERR_OK;
+	struct connection_target target = {.socket = s->server_where, .name = s->server_where};
+	struct connection *connection = connection_new();
+	enum err_code code = connection_open(connection, &target, err);
+	if (code != ERR_OK)
+		code = err_wrap(err, "can't reach this node's MariaDB as root; start it, and run this as root");
+	buf_append_str(&sql, "SET SESSION sql_log_bin=0;");
+	accounts_append_native(&sql, user->pw_name, engine == ENGINE_NATIVE);
+	if (code == ERR_OK)
+		code = connection_run_n(connection, buf_str(&sql), sql.size, err);
+	connection_free(connection);
+	buf_free(&sql);
+	return code;
+}
+
 /* First the file: a daemon that is killed from now on finds there where it was to go. */
 static enum err_code change(const struct settings *settings, enum settings_engine engine, struct err *err)
 {
 	const char *name = settings_engine_name(engine);
-	if (settings->peer_count != 1)
+	if (settings->peer_count > 1)
 		return err_set(err, ERR_USAGE,
 		               "node %u has %zu peers, and changing the engine of one node at a time is for a pair; see "
 		               "docs/native.md",
 		               (unsigned)settings->node_id, settings->peer_count);
 	enum err_code code = settings_check_engine(settings, engine, err);
+	if (code == ERR_OK && engine == ENGINE_NATIVE)
+		code = set_account(settings, engine, err);
 	if (code == ERR_OK && settings->engine != engine)
 		code = settings_engine_write(settings->file, engine, err);
 	if (code != ERR_OK)
@@ -87,8 +117,13 @@ static enum err_code change(const struct settings *settings, enum settings_engin
 	}
 	/* The daemon said why not and runs on as it did; so must the file. */
 	struct err ignored;
-	if (code == ERR_CONFIG && settings->engine != engine)
+	if (code == ERR_CONFIG && settings->engine != engine) {
 		(void)!settings_engine_write(settings->file, settings->engine, &ignored);
+		if (settings->engine == ENGINE_MERGE)
+			(void)!set_account(settings, ENGINE_MERGE, &ignored);
+	}
+	if (code == ERR_OK && engine == ENGINE_MERGE && settings->engine != engine)
+		code = set_account(settings, engine, err);
 	if (code == ERR_OK)
 		printf("node %u: engine %s\n", (unsigned)settings->node_id, name);
 	return code;

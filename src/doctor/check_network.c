@@ -128,8 +128,9 @@ static const char *const peer_privileges[] = {"REPLICATION SLAVE", "BINLOG MONIT
  * foreign keys. */
 static const char *const own_privileges[] = {
     "REPLICATION SLAVE", "BINLOG MONITOR", "BINLOG ADMIN", "BINLOG REPLAY", "SET USER", "PROCESS", NULL};
-/* What engine = native sets up and watches takes besides; SUPER keeps a password out of the server's log of statements. */
-static const char *const own_native_privileges[] = {"SUPER", "REPLICATION SLAVE ADMIN", "SLAVE MONITOR", NULL};
+/* What engine = native sets up and watches takes besides; and SUPER, to keep a password out of the server's log of
+ * statements, if a peer's account has one. */
+static const char *const own_native_privileges[] = {"REPLICATION SLAVE ADMIN", "SLAVE MONITOR", "RELOAD", NULL};
 /* MariaDB's own replication from a peer takes the first; what the merge engine takes besides is no fault before. */
 static const char *const peer_native_privileges[] = {"REPLICATION SLAVE", NULL};
 static const char *const own_database_privileges[] = {

@@ -39,6 +39,14 @@ void accounts_append_local(struct buf *sql, const char *user, size_t database_co
 	buf_free(&who);
 }
 
+void accounts_append_native(struct buf *sql, const char *user, bool is_native)
+{
+	buf_printf(sql, "%s REPLICATION SLAVE ADMIN, SLAVE MONITOR, RELOAD ON *.* %s ", is_native ? "GRANT" : "REVOKE",
+	           is_native ? "TO" : "FROM");
+	sql_append_name(sql, user);
+	buf_append_str(sql, "@'localhost'");
+}
+
 void accounts_append_peer(struct buf *sql, const struct tls_authority_id *peer)
 {
 	unsigned n = (unsigned)peer->node_id;

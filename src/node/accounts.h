@@ -19,6 +19,9 @@
 
 /* Each appends statements, separated by ;. Names that exist are made anew. */
 void accounts_append_local(struct buf *sql, const char *user, size_t database_count, const char *const *databases);
+/* What engine = native takes besides: to set up MariaDB's own replication, to see how it is, and RESET SLAVE. Or
+ * takes it away again. */
+void accounts_append_native(struct buf *sql, const char *user, bool is_native);
 void accounts_append_peer(struct buf *sql, const struct tls_authority_id *peer);
 
 #endif

@@ -98,8 +98,7 @@ void native_append_filter(char *const *databases, size_t database_count, struct 
 enum err_code native_select(struct connection *connection, const char *name, struct err *err)
 {
 	struct buf sql = {0};
-	/* With a password in a statement neither of the server's logs of statements may have it. */
-	buf_append_str(&sql, "SET SESSION sql_mode='', sql_log_off=1, slow_query_log=0, default_master_connection=");
+	buf_append_str(&sql, "SET SESSION sql_mode='', default_master_connection=");
 	append_text(&sql, name);
 	enum err_code code = connection_run_n(connection, buf_str(&sql), sql.size, err);
 	buf_free(&sql);
@@ -139,8 +138,13 @@ enum err_code native_set_up(struct connection *connection, const struct native_s
                             size_t database_count, struct err *err)
 {
 	struct buf sql = {0};
+	enum err_code code = ERR_OK;
 	native_append_change_master(source, &sql);
-	enum err_code code = connection_run_n(connection, buf_str(&sql), sql.size, err);
+	/* Neither of the server's logs of statements may have a password. */
+	if (source->password != NULL && *source->password != '\0')
+		code = connection_run(connection, "SET SESSION sql_log_off=1, slow_query_log=0", err);
+	if (code == ERR_OK)
+		code = connection_run_n(connection, buf_str(&sql), sql.size, err);
 	explicit_bzero(sql.data, sql.capacity);
 	buf_clear(&sql);
 	if (code != ERR_OK)

@@ -634,6 +634,13 @@ static void test_native(void **state)
 	peer->grants = (struct grant_facts[]){{"BINLOG MONITOR", "*.*"}};
 	expect(w, "SL028 SL059");
 	assert_has(w->found.rows[0].fix, "GRANT REPLICATION SLAVE ON");
+	own->grants =
+	    (struct grant_facts[]){{"REPLICATION SLAVE, BINLOG MONITOR, BINLOG ADMIN, BINLOG REPLAY, SET USER, PROCESS, "
+	                            "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, CREATE VIEW, "
+	                            "CREATE ROUTINE, ALTER ROUTINE, EVENT, TRIGGER",
+	                            "*.*"}}; /* enough for merge */
+	expect(w, "SL027 SL028 SL059");
+	assert_has(w->found.rows[0].fix, "GRANT REPLICATION SLAVE ADMIN, SLAVE MONITOR, RELOAD ON *.*");
 }
 
 /* Of three nodes with native engines two send one transaction each. */
