@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/offer.h"
+#include "cli/this_node.h"
 #include "node/identity.h"
 #include "node/membership.h"
 #include "node/peer_group.h"
@@ -65,6 +66,8 @@ static enum err_code invite(const char *file, unsigned valid_s, struct err *err)
 	struct buf text = {0}, answer = {0};
 	struct connection *connection = connection_new();
 	enum err_code code = settings_load(file, &settings, err);
+	if (code == ERR_OK)
+		code = this_node_check_merge(&settings, "letting a node in", err);
 	if (code == ERR_OK)
 		code = open_server(&settings, connection, err);
 	if (code == ERR_OK)

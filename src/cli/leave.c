@@ -43,7 +43,10 @@ static enum err_code open_peers(struct leave *l, struct err *err)
 		l->peers[i] = connection_new();
 		struct err why;
 		enum err_code code = this_node_reach(&l->node, &s->peers[i], l->peers[i], &why);
-		l->told[i] = l->standby.stage == STAGE_TELLING && (code == ERR_SERVER || code == ERR_CONFIG);
+		bool is_reached = code == ERR_OK;
+		if (is_reached)
+			code = this_node_check_peer_merge(&s->peers[i], l->peers[i], l->node.command, &why);
+		l->told[i] = l->standby.stage == STAGE_TELLING && !is_reached && (code == ERR_SERVER || code == ERR_CONFIG);
 		if (code != ERR_OK && !l->force && !l->told[i])
 			return err_set(err, code,
 			               "%s; leave when it can, or add --force, which loses what only this node has, and run there "
@@ -229,6 +232,8 @@ static enum err_code take_down(struct leave *l, struct err *err)
 static enum err_code leave(struct leave *l, struct err *err)
 {
 	enum err_code code = standby_load(&l->node, "leave", &l->standby, err);
+	if (code == ERR_OK && l->standby.stage != STAGE_TAKING_DOWN)
+		code = this_node_check_merge(&l->node.settings, l->node.command, err);
 	if (code == ERR_OK && l->standby.stage != STAGE_TAKING_DOWN) {
 		code = leave_peers(l, err);
 		if (code != ERR_OK && l->standby.stage == STAGE_DRAIN && *l->standby.command != 0)

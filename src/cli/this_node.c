@@ -7,6 +7,7 @@
 #include "admin/control.h"
 #include "base/clock.h"
 #include "cli/command.h"
+#include "sql/native.h"
 
 enum { CALL_TIMEOUT_MS = 5000, RELOAD_TIMEOUT_MS = 60 * 1000, RUNS_TIMEOUT_MS = 1000, POLL_MS = 20 };
 
@@ -44,6 +45,35 @@ enum err_code this_node_reach(const struct this_node *n, const struct settings_p
 	return connection_was_refused(err, &may_be)
 	           ? err_wrap(err, "node %u doesn't let this node in; was it let go of there?", (unsigned)peer->node_id)
 	           : err_wrap(err, "node %u can't be reached", (unsigned)peer->node_id);
+}
+
+enum err_code this_node_check_merge(const struct settings *s, const char *what, struct err *err)
+{
+	if (s->engine != ENGINE_NATIVE)
+		return ERR_OK;
+	if (s->peer_count > 1)
+		return err_set(err, ERR_CONFIG,
+		               "node %u has engine = native, and %s needs engine = merge; set it in %s on every node, stop all "
+		               "daemons, start them",
+		               (unsigned)s->node_id, what, s->file);
+	return err_set(
+	    err, ERR_CONFIG,
+	    "node %u has engine = native, and %s needs engine = merge; change it over with: syncline engine merge",
+	    (unsigned)s->node_id, what);
+}
+
+enum err_code this_node_check_peer_merge(const struct settings_peer *peer, struct connection *connection,
+                                         const char *what, struct err *err)
+{
+	struct native_mark mark;
+	enum err_code code = native_load_mark(connection, &mark, err);
+	if (code == ERR_SERVER) /* its daemon never ran, or it may not be asked: the request itself tells */
+		return ERR_OK;
+	return code != ERR_OK || !mark.is_native
+	           ? code
+	           : err_set(err, ERR_CONFIG,
+	                     "node %u has engine = native, and %s needs engine = merge; run there: syncline engine merge",
+	                     (unsigned)peer->node_id, what);
 }
 
 enum err_code this_node_value(const struct this_node *n, const char *sql, struct buf *ret, struct err *err)

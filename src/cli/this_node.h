@@ -26,6 +26,11 @@ enum err_code this_node_reach(const struct this_node *node, const struct setting
 /* The first value of the last statement, on this node's server. *ret is cleared first. */
 enum err_code this_node_value(const struct this_node *node, const char *sql, struct buf *ret, struct err *err)
     ERR_MUST_CHECK;
+/* ERR_CONFIG where the engine is native: `what` ("syncline leave") stands on what the merge engine knows. Of this node; of
+ * a peer, asked on a connection to it. */
+enum err_code this_node_check_merge(const struct settings *settings, const char *what, struct err *err) ERR_MUST_CHECK;
+enum err_code this_node_check_peer_merge(const struct settings_peer *peer, struct connection *connection,
+                                         const char *what, struct err *err) ERR_MUST_CHECK;
 /* Shows what is to be done and asks, unless `yes`. ERR_CANCELLED when the answer is no, ERR_USAGE when there is nobody to ask. */
 enum err_code this_node_confirm(bool yes, const char *what, struct err *err) ERR_MUST_CHECK;
 /* Lets the daemon start anew with the settings as they are; one that doesn't run finds them when it starts. Waits until it is

@@ -38,7 +38,8 @@ static void check_link(const struct facts *facts, const struct daemon_link_facts
 		finding_set_fix(findings_add(to, FINDING_MUST_REJOIN, node, name,
 		                             "node %u no longer has in its log what this node lacks: %s", (unsigned)link->peer,
 		                             link->why),
-		                "syncline rejoin --defaults-file=%s", file);
+		                "%ssyncline rejoin --defaults-file=%s",
+		                facts_is_native(facts) ? "syncline engine merge, and then " : "", file);
 	else if (strcmp(link->state, "stopped") == 0 && is_stopped_by_hand(facts, link))
 		finding_set_fix(findings_add(to, FINDING_LINK_STOPPED, node, name, "the link from node %u is stopped: %s",
 		                             (unsigned)link->peer, link->why),

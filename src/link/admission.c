@@ -18,6 +18,7 @@
 #include "node/membership.h"
 #include "node/peers.h"
 #include "node/slots.h"
+#include "sql/native.h"
 
 enum {
 	LOOK_MS = 500,
@@ -245,9 +246,21 @@ static enum err_code look_at_leaver(struct admission *a, struct buf *why, struct
 
 /* ---- Who asks ---- */
 
+static void check_engine(struct connection *connection, uint32_t node, struct buf *why)
+{
+	struct native_mark mark;
+	struct err err;
+	if (native_load_mark(connection, &mark, &err) == ERR_OK && mark.is_native)
+		buf_printf(why, "node %u has engine = native, which can't let a node in; run there: syncline engine merge",
+		           (unsigned)node);
+}
+
 /* A node gives out ids in steps: they have to leave the newcomer its own. */
 static void check_room(struct connection *connection, uint32_t node, uint32_t newcomer, struct buf *why)
 {
+	check_engine(connection, node, why);
+	if (why->size > 0)
+		return;
 	unsigned slots = 0;
 	struct err err;
 	if (slots_of_server(connection, &slots, &err) == ERR_OK && slots < newcomer)
@@ -286,9 +299,11 @@ static bool counts(struct admission *a, uint32_t node, const struct member *newc
 		buf_printf(why,
 		           "waiting, since node %u knows another node %u; give another --node, or there: syncline forget %u",
 		           (unsigned)node, (unsigned)newcomer->node, (unsigned)newcomer->node);
-	else if (there == NULL || is_other || !there->counted)
-		buf_printf(why, "waiting for node %u to hear of this node", (unsigned)node);
-	else if (ahead != 0)
+	else if (there == NULL || is_other || !there->counted) {
+		check_engine(e->connection, node, why);
+		if (why->size == 0)
+			buf_printf(why, "waiting for node %u to hear of this node", (unsigned)node);
+	} else if (ahead != 0)
 		buf_printf(why, "waiting for node %u, which comes in first; if it never does: syncline forget %u",
 		           (unsigned)ahead, (unsigned)ahead);
 	else
@@ -438,6 +453,13 @@ static enum err_code look_at_joined(struct admission *a, const struct membership
 	struct member newcomer = {.node = row->node, .address = row->address, .authority = row->authority};
 	struct server_position here;
 	const struct member *known = members_find(&a->here, row->node);
+	struct buf why = {0};
+	check_engine(a->connection, a->settings->node_id, &why);
+	if (why.size > 0) {
+		enum err_code told = membership_tell(a->connection, row->invitation, buf_str(&why), err);
+		buf_free(&why);
+		return told;
+	}
 	enum err_code code = vector_parse(row->vector, &newcomer.position.vector, err);
 	state_tail_position(a->state, &here);
 	if (code == ERR_OK && !vector_covers(&here.vector, &newcomer.position.vector))
@@ -488,7 +510,7 @@ static enum err_code look(struct admission *a, struct err *err)
 	enum err_code code = connection_is_open(a->connection) ? ERR_OK : connection_open(a->connection, &a->target, err);
 	if (code == ERR_OK)
 		code = members_list(a->connection, &a->here, err);
-	if (code == ERR_OK)
+	if (code == ERR_OK && a->errands.engine == ENGINE_MERGE)
 		code = hear_all(a, err);
 	buf_clear(&a->waits_for);
 	if (code == ERR_OK && !a->is_ending)

@@ -9,6 +9,9 @@
  * (server_seed). When it has joined, each node reads its log from where it says. One comes in after the other.
  *
  * This thread alone changes the settings file; the daemon then starts anew with it.
+ *
+ * All this stands on the merge engine's history. With engine = native, here or on any node, nobody is taken in: who asks is told so at once,
+ * and what to do.
  */
 #ifndef SYNCLINE_LINK_ADMISSION_H
 #define SYNCLINE_LINK_ADMISSION_H

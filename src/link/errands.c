@@ -292,6 +292,29 @@ static enum err_code moved_asked(struct errand *e, struct err *err)
 	return code == ERR_OK ? release(e, err) : code;
 }
 
+/* ---- Without the merge engine ---- */
+
+static void tell_merge(const struct errand *e, char *to, size_t size)
+{
+	snprintf(to, size, "node %u has engine = native, which can't do that; run there: syncline engine merge",
+	         (unsigned)e->settings->node_id);
+}
+
+static enum err_code needs_merge(struct errand *e, struct err *err)
+{
+	char why[200];
+	tell_merge(e, why, sizeof why);
+	return request_answer(e->connection, e->request, REQUEST_REFUSED, why, 0, err);
+}
+
+/* The node has its copy already; it is told while it waits. */
+static enum err_code waits_for_merge(struct errand *e, struct err *err)
+{
+	(void)err;
+	tell_merge(e, e->why, sizeof e->why);
+	return ERR_OK;
+}
+
 /* ---- All of them ---- */
 
 typedef enum err_code errand_step(struct errand *errand, struct err *err);
@@ -303,10 +326,18 @@ static errand_step *const steps[][REQUEST_CANCELLED + 1] = {
     [REQUEST_MOVED] = {[REQUEST_ASKED] = moved_asked},
 };
 
+static errand_step *const native_steps[][REQUEST_CANCELLED + 1] = {
+    [REQUEST_COPY] =
+        {[REQUEST_ASKED] = needs_merge, [REQUEST_SAID] = waits_for_merge, [REQUEST_CANCELLED] = copy_cancelled},
+    [REQUEST_LEAVE] = {[REQUEST_ASKED] = needs_merge, [REQUEST_SAID] = leave_said},
+    [REQUEST_ADDRESS] = {[REQUEST_ASKED] = address_asked},
+    [REQUEST_MOVED] = {[REQUEST_ASKED] = needs_merge},
+};
+
 static enum err_code look_at(struct errand *e, bool *ret_any, struct err *err)
 {
 	const struct request *r = e->request;
-	errand_step *step = steps[r->kind][r->state];
+	errand_step *step = (e->all->engine == ENGINE_NATIVE ? native_steps : steps)[r->kind][r->state];
 	bool is_leaving =
 	    r->kind == REQUEST_LEAVE && r->state == REQUEST_SAID; /* it may be gone from the settings already */
 	if (step == NULL)

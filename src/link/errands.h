@@ -3,6 +3,9 @@
  *
  * A copy is given out when the link from that node has read all that the node had, and is held meanwhile: what its log has from then on begins
  * where the copy was taken. Whoever leaves is forgotten when all of its log is here.
+ *
+ * With engine = native nobody knows what of that is here and what it knew: then what needs to be known is refused, and says how to change
+ * that. Addresses, and forgetting, need nothing.
  */
 #ifndef SYNCLINE_LINK_ERRANDS_H
 #define SYNCLINE_LINK_ERRANDS_H
@@ -15,7 +18,8 @@
 struct errands {
 	const struct settings *settings;
 	struct state *state;
-	struct link *const *links;
+	enum settings_engine engine; /* that runs */
+	struct link *const *links;   /* with engine = native there are none */
 	size_t link_count;
 	int reload_fd; /* a byte 'r' is written to it when the settings have changed */
 };

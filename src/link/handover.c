@@ -65,11 +65,11 @@ static bool is_wanted(const struct settings *settings, enum settings_engine engi
 	return false;
 }
 
-/* Those of peers that there were once, too. The one without a name is ours in a pair only. */
+/* Those of peers that there were once, too. The one without a name is ours in a pair, or what is left of one. */
 static enum err_code remove_others(struct handover *h, enum settings_engine engine, struct err *err)
 {
 	enum err_code code = ERR_OK;
-	for (unsigned n = h->settings->peer_count == 1 ? 0 : 1; n <= NODE_ID_MAX && code == ERR_OK; n++) {
+	for (unsigned n = h->settings->peer_count <= 1 ? 0 : 1; n <= NODE_ID_MAX && code == ERR_OK; n++) {
 		char name[NATIVE_NAME_MAX] = "";
 		if (n > 0)
 			snprintf(name, sizeof name, "syncline-%u", n);

@@ -315,7 +315,8 @@ static enum err_code on_purged(struct native_link *l, struct err *err)
 	if (--last.seq > 0)
 		gtid_format(&last, text);
 	snprintf(why, sizeof why,
-	         "%s no longer has its log from where this node stopped reading, %s%s; run `syncline rejoin` on this node",
+	         "%s no longer has its log from where this node stopped reading, %s%s; run `syncline engine merge` and "
+	         "then `syncline rejoin` on this node",
 	         l->peer->where, last.seq > 0 ? "after " : "", text);
 	enter(l, LINK_MUST_REJOIN, why);
 	bool again = atomic_exchange(&l->look, false) || clock_monotonic_ms() - l->started_ms > REJOIN_MS;

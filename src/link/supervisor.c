@@ -324,6 +324,17 @@ static enum err_code start_retention(struct supervisor *s, struct err *err)
 	return retention_start(s->settings, s->state, &links, &s->retention, err);
 }
 
+static enum err_code start_admission(struct supervisor *s, struct err *err)
+{
+	struct errands errands = {.settings = s->settings,
+	                          .state = s->state,
+	                          .engine = s->engine,
+	                          .links = s->links,
+	                          .link_count = s->engine == ENGINE_MERGE ? s->link_count : 0,
+	                          .reload_fd = s->stop_pipe[1]};
+	return s->settings->identity_dir != NULL ? admission_start(&errands, &s->admission, err) : ERR_OK;
+}
+
 static enum err_code start_merge(struct supervisor *s, struct err *err)
 {
 	enum err_code code = tail_start(s->settings, s->state, &s->tail, err);
@@ -333,13 +344,8 @@ static enum err_code start_merge(struct supervisor *s, struct err *err)
 		code = link_start(s->settings, &s->settings->peers[i], s->state, &s->links[i], err);
 		s->link_count += code == ERR_OK;
 	}
-	if (code == ERR_OK && s->settings->identity_dir != NULL)
-		code = admission_start(&(struct errands){.settings = s->settings,
-		                                         .state = s->state,
-		                                         .links = s->links,
-		                                         .link_count = s->link_count,
-		                                         .reload_fd = s->stop_pipe[1]},
-		                       &s->admission, err);
+	if (code == ERR_OK)
+		code = start_admission(s, err);
 	if (code == ERR_OK && s->link_count > 0) /* alone, nobody says what is needed */
 		code = start_retention(s, err);
 	if (code == ERR_OK)
@@ -354,6 +360,8 @@ static enum err_code start_native(struct supervisor *s, struct err *err)
 		code = native_link_start(s->settings, &s->settings->peers[i], s->state, &s->natives[i], err);
 		s->link_count += code == ERR_OK;
 	}
+	if (code == ERR_OK)
+		code = start_admission(s, err);
 	if (code == ERR_OK && s->link_count > 0)
 		code = start_retention(s, err);
 	if (code == ERR_OK)

@@ -11,6 +11,7 @@ import pymysql
 import pytest
 
 from conftest import SYNCLINE, WAIT_S, run, wait_for
+from machines import empty_data, pair, site  # fixtures
 from test_conflicts import settled
 from test_retention import SMALL, files, fill, goes, set_options
 
@@ -591,3 +592,55 @@ def test_three_nodes(make_network_lab):
     for node in (1, 2):
         assert lab.value(3, f"SELECT COUNT(*) FROM d.t WHERE node={node}") == writers[node - 1].count
     assert engine(lab, 1, "merge", check=False).returncode == 2
+
+
+def group(machine, name, *args, place=(), **kwargs):
+    """A command that changes a running group."""
+    places = {"root": f"--root={machine.root}", "restart": f"--restart={machine.root}/restart"}
+    return machine.run(name, f"--defaults-file={machine.settings}", *args, *(places[p] for p in place), **kwargs)
+
+
+def machine_status(machine):
+    result = group(machine, "status", "--json", check=False)
+    return json.loads(result.stdout) if result.returncode == 0 else {"engine": None, "links": []}
+
+
+def is_live(machine, engine):
+    status = machine_status(machine)
+    return status["engine"] == engine and [link["state"] for link in status["links"]] == ["live"]
+
+
+def refused(says, result):
+    assert result.returncode == 1 and result.stderr.count("\n") == 1, result
+    assert "engine = native" in result.stderr and "syncline engine merge" in result.stderr and says in result.stderr, result.stderr
+
+
+def test_a_group_with_a_native_node(site):
+    """Who lets a node in or out of a group stands on what the merge engine knows. Without a word one would wait there for ten minutes, and
+    wonder. What needs no such knowledge, a new address, a wider step, a node that burned down, goes on as ever."""
+    a, b = pair(site)
+    few = b.sql("SHOW GRANTS FOR daemon@localhost")
+    group(b, "engine", "native")
+    wait_for("b to be live", lambda: is_live(b, "native") and is_live(a, "merge"))
+    assert json.loads(group(b, "doctor", "--json", check=False).stdout)["errors"] == 0
+    for name, args in (("invite", ()), ("leave", ("--yes",)), ("rejoin", ("--yes",))):
+        refused("node 2", group(b, name, *args, check=False))
+    for name in ("leave", "rejoin"):
+        refused("node 2 has", group(a, name, "--yes", check=False))
+    assert a.value("SELECT @@read_only") == b.value("SELECT @@read_only") == 0
+    group(b, "slots", 3, "--kill", place=("root",))
+    group(a, "slots", 3, "--kill", place=("root",))
+    refused("node 2 has", site.machine().join(a.invite(), check=False))
+    site.network.ip(1, "addr", "add", "192.168.10.77/24", "dev", "eth0")
+    said = group(a, "address", "192.168.10.77", place=("root", "restart")).stdout
+    assert "Node 1 is at 192.168.10.77." in said and "could not be told" not in said, said
+    wait_for("b to read there", lambda: b.sql("SHOW SLAVE STATUS")[0][1] == "192.168.10.77")
+    wait_for("both to be live", lambda: is_live(b, "native") and is_live(a, "merge"))
+    a.kill()
+    wait_for("b to notice", lambda: [link["state"] for link in machine_status(b)["links"]] == ["connecting"])
+    group(b, "forget", 1, "--yes")
+    wait_for("b to be alone", lambda: machine_status(b)["links"] == [])
+    assert b.sql("SHOW SLAVE STATUS") == ()
+    group(b, "engine", "merge")
+    assert b.sql("SHOW GRANTS FOR daemon@localhost") == few
+    assert group(b, "invite").stdout.strip()
