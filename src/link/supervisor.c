@@ -421,31 +421,34 @@ static void renew(struct supervisor *s, enum settings_engine engine)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Rows in dispute, losses that are not recorded: only the log still tells of them when the engine has ended. */
-static bool is_unsettled(struct supervisor *s, bool goes_on)
+static bool has_left(struct supervisor *s)
 {
 	struct state_view view;
-	int64_t until = clock_monotonic_ms() + (goes_on ? SETTLE_MS : SETTLE_STOP_MS);
 	state_view(s->state, &view);
-	while ((view.has_work || view.history.merge.rows > 0) && clock_monotonic_ms() < until) {
-		state_sleep(s->state, SETTLE_POLL_MS);
-		state_view(s->state, &view);
-	}
-	bool is = view.has_work || view.history.merge.rows > 0;
-	if (is && goes_on)
-		log_line(LOG_LEVEL_WARNING, "main",
-		         "the merge engine has something left to do, so from there on this node's log is kept, as far as there "
-		         "is room, until it has run again: rows in dispute: %llu",
-		         (unsigned long long)view.history.merge.rows);
-	return is;
+	return view.has_work || view.history.merge.held > 0;
 }
 
+/* Rows that are held back, losses that are not recorded: only the log still tells of them when the engine has ended.
+ * What is merely in dispute isn't known everywhere, and so is kept (link/native_needs.h). */
 static void end_merge(struct supervisor *s, bool goes_on)
 {
 	struct err err;
-	bool is = is_unsettled(s, goes_on);
+	struct state_view view;
+	int64_t until = clock_monotonic_ms() + (goes_on ? SETTLE_MS : s->reload ? 0 : SETTLE_STOP_MS);
+	while (has_left(s) && clock_monotonic_ms() < until)
+		state_sleep(s->state, SETTLE_POLL_MS);
+	bool is_left = has_left(s);
+	state_view(s->state, &view);
+	bool is_known = view.tail_live; /* else what was noted before stays */
 	stop_all(s);
-	if (handover_note_unsettled(s->settings, is, &err) != ERR_OK)
+	state_view(s->state, &view);
+	is_left = is_left || view.history.merge.held > 0;
+	if (is_left && goes_on)
+		log_line(LOG_LEVEL_WARNING, "main",
+		         "the merge engine has something left to do, so from there on this node's log is kept, as far as there "
+		         "is room, until it has run again: rows held back: %llu",
+		         (unsigned long long)view.history.merge.held);
+	if (is_known && handover_note_unsettled(s->settings, is_left, &err) != ERR_OK)
 		log_line(LOG_LEVEL_INFO, "main", "can't note what is left to do: %s", err.message);
 }
 
