@@ -237,17 +237,19 @@ static void ask_needs(struct native_link *l, const struct native_status *status)
 	advance_shown(l);
 	if (l->shown.seq > 0 && vector_advance(&here.saved, &l->shown, NULL) != ERR_OK)
 		return;
-	if (status->io_connects || (l->asked_ms != 0 && now - l->asked_ms < NEEDS_MS))
+	if (!status->io_connects && l->asked_ms != 0 && now - l->asked_ms < NEEDS_MS)
 		return;
-	l->asked_ms = now;
-	struct connection *peer = probe_connection(l->probe);
+	struct connection *peer = status->io_connects ? NULL : probe_connection(l->probe);
 	bool answers =
 	    peer != NULL && native_needs_ask(peer, l->settings, l->peer->node_id, &here, &needs, NULL) == ERR_OK;
+	l->asked_ms = status->io_connects ? 0 : now;
 	pthread_mutex_lock(&l->lock);
 	l->answers = answers;
 	if (answers) {
 		l->has_needs = true;
 		l->needs = needs;
+	} else if (!l->needs.is_lasting) {
+		l->has_needs = false;
 	}
 	pthread_mutex_unlock(&l->lock);
 }

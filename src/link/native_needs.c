@@ -61,6 +61,7 @@ enum err_code native_needs_ask(struct connection *peer, const struct settings *s
 		code = ask_schema(peer, settings->node_id, &a, err);
 	if (code != ERR_OK)
 		return code;
+	needs.is_lasting = a.may_read;
 	bool is_merge = a.may_read && !a.mark.is_native;
 	needs.known = needs.saved = is_merge ? a.link.vector : slave;
 	if (is_merge && (code = vector_merge(&needs.known, &head, err)) != ERR_OK)

@@ -14,6 +14,8 @@
 #include "sql/connection.h"
 
 struct native_needs {
+	bool is_lasting;     /* else it holds only as long as the peer answers: it may read by file and position, which is
+	                        at the end of a file, until it was adopted, too */
 	struct vector saved; /* the peer's reading of this node's log goes on behind that */
 	struct vector known; /* it has that */
 	bool may_merge;      /* either of the two may go over to merge: both write what they apply to their logs */

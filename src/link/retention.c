@@ -16,7 +16,7 @@
 
 enum {
 	PERIOD_MS = 30000,
-	NATIVE_PERIOD_MS = 5000,
+	NATIVE_PERIOD_MS = 2000,
 	NATIVE_GRACE_MS = 10000, /* for the peers to be asked, before a limit takes what they need */
 	PAUSE_MS = 1000,         /* at least, between two looks */
 	GROWTH_SAVE_S = 600,
