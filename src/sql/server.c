@@ -238,8 +238,7 @@ enum err_code server_save_unsettled(struct connection *connection, const struct 
 enum err_code server_load_unsettled(struct connection *connection, bool *ret_is, struct vector *ret_from,
                                     struct err *err)
 {
-	static const char sql[] =
-	    "SELECT position FROM " SYNCLINE_SCHEMA "." SYNCLINE_FORGOTTEN_TABLE " WHERE id=1";
+	static const char sql[] = "SELECT position FROM " SYNCLINE_SCHEMA "." SYNCLINE_FORGOTTEN_TABLE " WHERE id=1";
 	struct buf text = {0};
 	bool found;
 	struct vector from = {0};
