@@ -56,8 +56,7 @@ static enum err_code open_peers(struct rejoin *r, uint32_t wanted, struct err *e
 		const struct settings_peer *peer = &s->peers[i];
 		r->peers[i] = connection_new();
 		enum err_code code = this_node_reach(&r->node, peer, r->peers[i], &why);
-		if (code == ERR_OK &&
-		    (code = this_node_check_peer_merge(peer, r->peers[i], r->node.command, err)) != ERR_OK)
+		if (code == ERR_OK && (code = this_node_check_peer_merge(peer, r->peers[i], r->node.command, err)) != ERR_OK)
 			return code;
 		if (code == ERR_OK && r->from == NULL && (wanted == 0 || wanted == peer->node_id)) {
 			r->from = peer;

@@ -240,8 +240,7 @@ static void ask_needs(struct native_link *l, const struct native_status *status)
 	if (!status->io_connects && l->asked_ms != 0 && now - l->asked_ms < NEEDS_MS)
 		return;
 	struct connection *peer = status->io_connects ? NULL : probe_connection(l->probe);
-	bool answers =
-	    peer != NULL && native_needs_ask(peer, l->settings, l->peer->node_id, &here, &needs, NULL) == ERR_OK;
+	bool answers = peer != NULL && native_needs_ask(peer, l->settings, l->peer->node_id, &here, &needs, NULL) == ERR_OK;
 	l->asked_ms = status->io_connects ? 0 : now;
 	pthread_mutex_lock(&l->lock);
 	l->answers = answers;
