@@ -151,25 +151,33 @@ static void free_write(struct merge *m, struct write *write)
 	m->write_count--;
 }
 
-/* Nothing of it counts any more: each column was written, or the row deleted, by somebody who knew of it. Of two deletes the one that
- * knew of the other says it all: who doesn't know the first doesn't know the second either. */
+/* Somebody who knew of it has deleted the row since, or replaced it. */
+static bool is_deleted_again(const struct row *row, const struct write *write)
+{
+	for (size_t i = 0; i < row->write_count; i++) {
+		const struct write *x = &row->writes[i];
+		if (x != write && (x->after == NULL || (write->replaces && x->replaces)) &&
+		    origin_knew(x->origin, write->origin))
+			return true;
+	}
+	return false;
+}
+
+/* Nothing of it counts any more: each column was written, or the row deleted, by somebody who knew of it. Of two deletes the
+ * one that knew of the other says it all: who doesn't know the first doesn't know the second either. To children yet to come a
+ * replacement is a delete, too, whoever has written the row since. */
 static bool is_obsolete(const struct row *row, const struct write *write)
 {
-	if (write->after == NULL) {
-		for (size_t i = 0; i < row->write_count; i++)
-			if (row->writes[i].after == NULL && &row->writes[i] != write &&
-			    origin_knew(row->writes[i].origin, write->origin))
-				return true;
+	if ((write->after == NULL || write->replaces) && !is_deleted_again(row, write))
 		return false;
-	}
-	for (uint32_t c = 0; c < row->table->column_count; c++)
+	for (uint32_t c = 0; write->after != NULL && c < row->table->column_count; c++)
 		if (write->changed[c] != 0 && !is_overwritten(row, write, c))
 			return false;
 	return true;
 }
 
 /* A row that is written again and again while a peer is away must not gather writes without end: at most one a column and node
- * counts. */
+ * counts, and one delete. */
 static void prune(struct merge *m, struct row *row)
 {
 	if (row->write_count < row->prune_at)

@@ -385,6 +385,37 @@ static void test_a_child_brings_its_deleted_parent(void **state)
 	history_free(h);
 }
 
+/* Ann was replaced here, and written so often since that nothing of the replacement is shown any more. A pet that she was
+ * given there meanwhile went with her all the same: it does so where the replacement comes later than the pet. */
+static void test_a_parent_that_was_replaced_still_takes_its_children(void **state)
+{
+	(void)state;
+	enum { WRITES = 20 };
+	static texts ann = {"1", "ann", "30"}, again = {"1", "ann", "0"}, rex = {"7", "1", "rex"};
+	struct history *h = history_new(1, NULL);
+	struct vector nothing = {0};
+	struct incoming in;
+	char ages[2][8] = {"0", ""}, gtid[40], context[40];
+	begin(h, "1-1-1", &nothing);
+	write_row(h, &person, ann, NULL);
+	write_row(h, &person, NULL, again);
+	assert_int_equal(history_end(h, NULL), ERR_OK);
+	history_group_end(h);
+	for (int i = 1; i <= WRITES; i++) {
+		snprintf(ages[i % 2], sizeof ages[0], "%d", i);
+		snprintf(gtid, sizeof gtid, "1-1-%d", i + 1);
+		snprintf(context, sizeof context, "1-1-%d", i);
+		tell(h, gtid, context, &person, (texts){"1", "ann", ages[(i - 1) % 2]}, (texts){"1", "ann", ages[i % 2]});
+	}
+	come(&in, "2-2-1", 9999, "", &pet, NULL, rex);
+	struct history_plan plan = plan_of(h, &in);
+	assert_int_equal(rows_in_engine(h), 1);
+	assert_true(history_counts(h).merge.writes <= 8);
+	assert_int_equal(plan.step_count, 0);
+	history_plan_free(&plan);
+	history_free(h);
+}
+
 /* Ann is deleted there while here she gets a pet, and the pet a toy. The pet goes because ann does, and with it the server deletes the
  * toy: were that row not loaded, a later write to it would be taken for one of a row that is still there, and its step would fail
  * for ever. */
@@ -872,6 +903,7 @@ int main(void)
 	    cmocka_unit_test(test_rows_tied_by_values_are_loaded),
 	    cmocka_unit_test(test_children_are_loaded_where_a_parent_may_go),
 	    cmocka_unit_test(test_a_child_brings_its_deleted_parent),
+	    cmocka_unit_test(test_a_parent_that_was_replaced_still_takes_its_children),
 	    cmocka_unit_test(test_grandchildren_go_with_a_deleted_row),
 	    cmocka_unit_test(test_rows_of_every_size),
 	    cmocka_unit_test(test_a_childs_write_is_none_of_its_parents),
