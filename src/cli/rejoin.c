@@ -430,6 +430,8 @@ static enum err_code finish(struct rejoin *r, struct err *err)
 static enum err_code rejoin(struct rejoin *r, uint32_t from, bool yes, struct err *err)
 {
 	enum err_code code = standby_load(&r->node, "rejoin", &r->standby, err);
+	if (code == ERR_OK)
+		code = this_node_check_merge(&r->node.settings, r->node.command, err);
 	r->force = r->force || r->standby.stage == STAGE_DONE;
 	if (code == ERR_OK)
 		code = open_peers(r, from, err);
