@@ -138,12 +138,13 @@ const char *node_try(struct node *n, struct server *on, const struct changes *ro
 
 /* ---- Who is known to have what ---- */
 
-/* The least that the others, but for the origin, are known to have. */
+/* The least that the others are known to have. The origin counts as well, as in src/link/state.c: in a pair's log a transaction
+ * may lack the context that would tell what else its origin had, and what is settled must hold all that was known to it. */
 static uint64_t settled_seq(const struct node *n, int origin)
 {
 	uint64_t least = UINT64_MAX;
 	for (int i = 0; i < sim.node_count; i++) {
-		if (i == origin || i == n->number || (sim.fault == FAULT_SETTLE_EARLY && i == sim.node_count - 1))
+		if (i == n->number || (sim.fault == FAULT_SETTLE_EARLY && i == sim.node_count - 1))
 			continue;
 		uint64_t seq = vector_seq(&n->known[i], (uint32_t)origin + 1);
 		least = seq < least ? seq : least;
