@@ -263,6 +263,8 @@ struct merge_record record_of_claim(struct merge *merge, const struct row *row);
 
 /* Column by column what its policy chooses of the surviving writes that changed it. */
 void make_due(struct row *row);
+/* Of the rows that are due this value in this unique index: whose claim to it stays. */
+const struct row *first_claimant(const struct merge *merge, uint32_t index, uint64_t what);
 /* The same on every node: by the primary key's bytes. */
 int row_order(const struct row *a, const struct row *b);
 /* Plans to show what the open rows, and those tied to them, are due; puts the steps and records into merge. */

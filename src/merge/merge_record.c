@@ -212,51 +212,36 @@ void record_losses(struct merge *m, struct row *row)
 
 /* ---- A unique value that two rows claim ---- */
 
-/* The row that keeps what this one claimed. */
-static const struct row *keeper_of(const struct merge *m, const struct row *row, uint64_t what)
-{
-	const struct value *value;
-	const struct row *keeper = NULL;
-	uint64_t other;
-	HASH_FIND(by_what, m->values, &what, sizeof what, value);
-	for (size_t i = 0; value != NULL && i < value->count; i++)
-		for (uint32_t u = 0; u < row->table->unique_count; u++)
-			if (value->rows[i] != row && value->rows[i]->due != NULL &&
-			    image_unique(row->table, value->rows[i]->due, u, &other) && other == what && !value->rows[i]->lost)
-				keeper = value->rows[i];
-	return keeper;
-}
-
+/* The loser is a claim of this node's, and the winner what that one lost to: another value of the row may be another
+ * node's claim, which that node records. The winner may lose a value itself and be about to go; its claim is the older
+ * one all the same. */
 struct merge_record record_of_claim(struct merge *m, const struct row *row)
 {
 	const struct merge_table *t = row->table;
 	bool *lost = mem_alloc(t->column_count * sizeof *lost);
-	const struct write *claim = NULL, *winner = NULL;
+	const struct write *claim = NULL;
 	struct verdict v = {.policy = MERGE_FIRST_UPDATE_WINS};
 	unsigned values = 0;
 	uint64_t what;
 	for (uint32_t u = 0; u < t->unique_count; u++) {
-		const struct row *keeper = image_unique(t, row->due, u, &what) ? keeper_of(m, row, what) : NULL;
-		if (keeper == NULL)
+		const struct row *keeper = image_unique(t, row->due, u, &what) ? first_claimant(m, u, what) : NULL;
+		if (keeper == NULL || keeper == row)
 			continue;
 		values++;
-		v.remote = keeper->due;
 		for (uint32_t i = 0; i < t->uniques[u].count; i++) {
 			uint32_t c = t->uniques[u].columns[i];
 			const struct write *w = write_of(row, row->stamps[c]), *k = write_of(keeper, keeper->stamps[c]);
 			lost[c] = true;
-			if (w != NULL && merge_is_mine(m, w->origin->gtid.domain))
-				claim = w;
-			winner = k != NULL ? k : winner;
+			if (w == NULL || (claim != NULL && !merge_is_mine(m, w->origin->gtid.domain)))
+				continue;
+			claim = w;
+			v.remote = keeper->due;
+			v.winner = k != NULL ? k->origin : NULL;
 		}
 	}
-	if (claim == NULL) /* two losers and no keeper among them yet: the row's newest write */
-		for (uint32_t c = 0; c < t->column_count; c++)
-			claim = write_of(row, row->stamps[c]) != NULL ? write_of(row, row->stamps[c]) : claim;
 	v.kind = values > 1                     ? MERGE_MULTIPLE_UNIQUE
 	         : is_insert(row->table, claim) ? MERGE_INSERT_EXISTS
 	                                        : MERGE_UPDATE_EXISTS;
-	v.winner = winner != NULL ? winner->origin : NULL;
 	struct merge_record record = *add_record(m, row, claim, &v, lost);
 	m->records_told = true; /* by this */
 	return record;

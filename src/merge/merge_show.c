@@ -159,6 +159,24 @@ static void find_losers(struct merge *m, const struct component *c)
 	free(claims);
 }
 
+const struct row *first_claimant(const struct merge *m, uint32_t index, uint64_t what)
+{
+	const struct value *value;
+	struct claim first = {0};
+	uint64_t other;
+	HASH_FIND(by_what, m->values, &what, sizeof what, value);
+	for (size_t i = 0; value != NULL && i < value->count; i++) {
+		struct row *row = value->rows[i];
+		if (row->due == NULL || index >= row->table->unique_count ||
+		    !image_unique(row->table, row->due, index, &other) || other != what)
+			continue;
+		struct claim claim = {what, claim_stamp(row, &row->table->uniques[index]), row};
+		if (first.row == NULL || by_claim(&claim, &first) < 0)
+			first = claim;
+	}
+	return first.row;
+}
+
 static void note_mine(struct merge *m, const struct component *c)
 {
 	struct component mine = {.bit = 0};

@@ -257,7 +257,7 @@ static void note_records(const struct node *n, const struct merge_record *record
 		uint32_t pk = local.values[0];
 		if (loser == NULL || (winner == NULL && !is_claim))
 			fail("node %d: a record of nothing", me);
-		if (loser->origin != me && !is_claim)
+		if (loser->origin != me)
 			fail("node %d records what it has not written", me);
 		if (r->winner.seq > 0 && !is_claim && r->remote == NULL && r->policy != MERGE_DELETE_WINS)
 			fail("node %d: a record without what it lost to in %s %u", me, columns[table], pk);

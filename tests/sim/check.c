@@ -75,7 +75,7 @@ static void check_record(const struct record_fact *r)
 	const struct fact *loser = fact_of(&r->loser), *winner = fact_of(&r->winner);
 	if (loser == NULL || (winner == NULL && !r->is_claim))
 		fail("a record of nothing");
-	if (!r->is_claim && loser->gtid.domain != (uint32_t)r->node + 1)
+	if (loser->gtid.domain != (uint32_t)r->node + 1)
 		fail("node %d records what it hasn't written", r->node + 1);
 	/* Of a claim: what it lost to may have been known and yet not shown, held back by a third row. */
 	if (!r->is_claim && (knew(winner, &r->loser) || knew(loser, &r->winner)))

@@ -25,6 +25,7 @@ KEPT = [  # (seed, steps, features) of runs that once found something
     (796, 1000, 32731),  # after a crash a column was recorded again, with others that were lost since
     (10003, 1000, 32155),  # a transaction deleted a parent, and then a child whose reference that had set to NULL
     (10215, 1000, 32219),
+    (385, 1500, 65503),  # two nodes each lost a unique value of one row: both recorded the one's loss, nobody the other's
     (896, 1000, 65503),  # in a pair, a write whose stamp this node's log doesn't tell beat one that had overwritten it
     (3082, 1500, 65503),  # a parent that was deleted and inserted again: once it had been written over, a child that it took stayed
 ]

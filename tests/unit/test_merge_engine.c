@@ -537,6 +537,50 @@ static void test_speaks_for_a_node_that_has_forgotten(void **state)
 	merge_free(m);
 }
 
+static int no_uniques_again(void **state)
+{
+	(void)state;
+	person.unique_count = 0;
+	person.uniques = NULL;
+	person.groups = groups;
+	return 0;
+}
+
+/* Row 1 has lost the street that node 1 gave it and the town that node 2 gave it, each to an older claim: each node
+ * records its own. Node 1 also where row 2, which has the older claim to the street, has lost its town and goes, too:
+ * else it would record node 2's loss, which would stand twice in replication_conflicts, and its own in no record. */
+static void test_a_decision_records_this_nodes_claim(void **state)
+{
+	(void)state;
+	static const uint32_t street[] = {1}, town[] = {2};
+	static const struct merge_columns uniques[] = {{.count = 1, .columns = street}, {.count = 1, .columns = town}};
+	static const char *const one[] = {"1", "Elm St", "Oslo", "30"}, *const two[] = {"1", "Main St", "Bergen", "30"};
+	static const char *const second[] = {"2", "Elm St", "Bonn", "40"};
+	const uint64_t nothing[] = {0, 0};
+	struct merge_step step;
+	struct merge_record record;
+	bool is_shown;
+	person.groups = NULL;
+	person.uniques = uniques;
+	person.unique_count = 2;
+	struct merge *m = merge_new(1);
+	write(m, 1, 1, 1, 300, nothing, base, one);
+	write(m, 1, 2, 1, 200, nothing, base, two);
+	write(m, 1, 2, 2, 201, nothing, NULL, second);
+	write(m, 1, 3, 1, 100, nothing, NULL, (const char *const[]){"3", "High St", "Bonn", "50"});
+	write(m, 1, 3, 2, 101, nothing, NULL, (const char *const[]){"4", "Oak St", "Bergen", "60"});
+	assert_true(merge_decision(m, &step, &is_shown, &record));
+	assert_memory_equal(step.before[0].bytes, "1", 1);
+	assert_int_equal(record.loser.domain, 1);
+	assert_int_equal(record.loser.seq, 1);
+	assert_row(record.local, one);
+	assert_int_equal(record.winner.domain, 2);
+	assert_int_equal(record.winner.seq, 2);
+	assert_row(record.remote, second);
+	assert_string_equal(merge_kind_name(record.kind), "multiple_unique_conflicts");
+	merge_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -555,6 +599,7 @@ int main(void)
 	    cmocka_unit_test(test_values_compare_as_the_server_does),
 	    cmocka_unit_test(test_numbers_add_up),
 	    cmocka_unit_test(test_speaks_for_a_node_that_has_forgotten),
+	    cmocka_unit_test_teardown(test_a_decision_records_this_nodes_claim, no_uniques_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, forget);
 }
