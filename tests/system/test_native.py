@@ -632,7 +632,7 @@ def test_a_group_with_a_native_node(site):
         refused("node 2 has", group(a, name, "--yes", check=False))
     assert a.value("SELECT @@read_only") == b.value("SELECT @@read_only") == 0
     for machine in (a, b):
-        group(machine, "slots", 3, "--kill", place=("root",))
+        group(machine, "slots", 4, "--kill", place=("root",))
     refused("node 2 has", site.machine().join(a.invite(), check=False))
     site.network.ip(1, "addr", "add", "192.168.10.77/24", "dev", "eth0")
     said = group(a, "address", "192.168.10.77", place=("root", "restart")).stdout
