@@ -280,7 +280,7 @@ def pytest(step, tests, expression="not soak", directory="build", kind="none"):
     command = [*launcher(kind), python.strip(), "-m", "pytest", "-q", "-rfEs", "--durations=5"]
     command += ["-m", expression, "-o", "markers=" + MARKERS, "-o", "faulthandler_timeout=300"]
     parts = parts_of(tests)
-    with concurrent.futures.ThreadPoolExecutor(len(parts) if kind == "none" else 1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(len(parts)) as pool:
         runs = [pool.submit(pytest_part, step, command, env, logs / f"{step}-{i}.xml", files)
                 for i, files in enumerate(parts)]
     ran = sum(run.result() for run in runs)
