@@ -2,6 +2,7 @@
 when the command says that it is live; what it got wrong is found weeks later, when the network is down."""
 
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -182,6 +183,33 @@ def count(machine):
         return machine.value("SELECT COUNT(*) FROM d.big")
     except pymysql.Error:
         return 0
+
+
+def test_disk_too_small_for_the_copy(site):
+    """The new machine's card is smaller than the data. MariaDB aborts on a full disk and can't start again: it must not come to that, and
+    with a larger card the same command goes on."""
+    a = first(site)
+    a.sql("CREATE TABLE d.large (id INT PRIMARY KEY, v LONGTEXT)", "INSERT INTO d.large SELECT seq, REPEAT(MD5(seq), 8192) FROM d.seq_1_to_240",
+          "ANALYZE TABLE d.large")
+    b = site.machine()
+    data, kept = b.root / "var/lib/mysql", b.root / "kept"
+    b.kill(daemon=False)
+    data.rename(kept)
+    data.mkdir()
+    size = sum(f.stat().st_size for f in kept.rglob("*")) + (60 << 20)  # the server's own log and temporary tables are in it, too
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", data], check=True)
+    try:
+        shutil.copytree(kept, data, symlinks=True, dirs_exist_ok=True)
+        b.restart()
+        token = a.invite()
+        refused(b.join(token, check=False, number=2), "the data to be copied take about", "MiB are free in", "make room there")
+        assert b.is_up()
+        subprocess.run(["mount", "-o", f"remount,size={size + (400 << 20)}", data], check=True)
+        b.join(token, number=2)
+        assert b.value("SELECT COUNT(*) FROM d.large") == 240
+    finally:
+        b.kill()
+        subprocess.run(["umount", "-l", data], check=True)
 
 
 def test_killed_while_it_joins(site):
